@@ -1,0 +1,124 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target is compiled with strict memory safety: each unsafe expression is spelled `unsafe`, so a search for that
+/// word is the audit of the unsafe code.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Dispatch cores and kernels are compiled with optimisation in every configuration: an unoptimised interpreter is too slow
+/// to run the official suite with.
+let optimized: [CSetting] = [.define("NDEBUG", .when(configuration: .release))]
+
+let package = Package(
+  name: "bindery",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Bindery", targets: ["Bindery"]),
+    .library(name: "WasmRuntime", targets: ["WasmRuntime", "WebAssembly"]),
+    .library(name: "TensorFiles", targets: ["TensorFiles", "Tensors"]),
+    .library(name: "Tokenizers", targets: ["Tokenizers", "ChatTemplates"]),
+    .executable(name: "bindery", targets: ["BinderyCommand"]),
+  ],
+  traits: [
+    .trait(name: "OpenBLAS", description: "Dense products through OpenBLAS (libopenblas-dev). Without it the native provider uses its own kernels."),
+    .default(enabledTraits: ["OpenBLAS"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    // Layer 0
+    .target(name: "CPlatform", cSettings: optimized),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(name: "CInterpreter", cSettings: optimized),
+    .target(name: "CTensorKernels", cSettings: optimized),
+
+    // Layer 1
+    .target(name: "VirtualMemory", dependencies: ["CPlatform"], swiftSettings: strict),
+    .target(name: "BinaryReading", swiftSettings: strict),
+    .target(name: "WebAssembly", dependencies: ["BinaryReading"], swiftSettings: strict),
+    .target(name: "Tensors", swiftSettings: strict),
+    .target(name: "Tokenizers", swiftSettings: strict),
+    .target(name: "ChatTemplates", swiftSettings: strict),
+
+    // Layer 2
+    .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors"], swiftSettings: strict),
+    .target(
+      name: "WasmRuntime", dependencies: ["WebAssembly", "VirtualMemory", "CInterpreter", "CPlatform"],
+      swiftSettings: strict),
+
+    // Layer 3
+    .target(name: "WasmScripts", dependencies: ["WebAssembly", "WasmRuntime"], swiftSettings: strict),
+    .target(
+      name: "TensorStore", dependencies: ["TensorFiles", "Tensors", "VirtualMemory", "WasmRuntime", "WebAssembly"],
+      swiftSettings: strict),
+    .target(
+      name: "TensorOperations",
+      dependencies: [
+        "WasmRuntime", "WebAssembly", "Tensors", "CTensorKernels", "CPlatform",
+        .target(name: "COpenBLAS", condition: .when(traits: ["OpenBLAS"])),
+      ],
+      swiftSettings: strict),
+
+    // Layer 4
+    .target(
+      name: "Bindery",
+      dependencies: [
+        "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "ChatTemplates", "WasmRuntime",
+        "WebAssembly", "VirtualMemory",
+      ],
+      swiftSettings: strict),
+
+    // Layer 5
+    .executableTarget(
+      name: "BinderyCommand",
+      dependencies: [
+        "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
+        "WebAssembly", "VirtualMemory",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+
+    // The instruction description, and the generator that writes the tables and the C handlers from it.
+    .target(name: "InstructionDescription", path: "Sources/InstructionDescription", swiftSettings: strict),
+    .executableTarget(name: "InstructionGenerator", dependencies: ["InstructionDescription"], swiftSettings: strict),
+
+    // Tests
+    .target(name: "_TestSupport", path: "Tests/_TestSupport", swiftSettings: strict),
+    .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "BinaryReading", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles", "Tensors", "_TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "_TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ConformanceTests", dependencies: ["WasmScripts", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      resources: [.copy("Data")], swiftSettings: strict),
+    .testTarget(
+      name: "TensorStoreTests",
+      dependencies: ["TensorStore", "TensorFiles", "Tensors", "WasmRuntime", "WebAssembly", "VirtualMemory", "_TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TensorOperationsTests",
+      dependencies: ["TensorOperations", "Tensors", "CTensorKernels", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "BinderyTests",
+      dependencies: ["Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tokenizers", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand"], swiftSettings: strict),
+    .testTarget(name: "RepositoryTests", dependencies: ["InstructionDescription", "_TestSupport"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c17
+)

@@ -1,0 +1,1 @@
+// The BinaryReading room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The Bindery room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The ChatTemplates room; see ARCHITECTURE in README.md.

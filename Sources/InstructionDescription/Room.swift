@@ -1,0 +1,1 @@
+// The InstructionDescription room; see ARCHITECTURE in README.md.

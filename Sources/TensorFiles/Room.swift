@@ -1,0 +1,1 @@
+// The TensorFiles room; see ARCHITECTURE in README.md.

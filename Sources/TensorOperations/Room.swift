@@ -1,0 +1,1 @@
+// The TensorOperations room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The TensorStore room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The Tensors room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The Tokenizers room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The VirtualMemory room; see ARCHITECTURE in README.md.

@@ -1,0 +1,1 @@
+// The WasmRuntime room; see ARCHITECTURE in README.md.

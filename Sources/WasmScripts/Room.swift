@@ -1,0 +1,1 @@
+// The WasmScripts room; see ARCHITECTURE in README.md.
