@@ -1,0 +1,62 @@
+# make run    fetch SmolLM2 if it is missing, build, answer one prompt
+# make test   the same set-up, then every test
+# A fresh Debian or Ubuntu machine with a Swift 6.3 toolchain needs nothing else installed beforehand.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+BINDERY := .build/release/bindery
+MODEL := models/smollm2-135m-instruct
+PROMPT ?= What is the capital of France, and what is it known for?
+
+# OpenBLAS multiplies the dense tiles of prefill. Where it cannot be had the native kernels do that work too.
+TRAITS = $(shell pkg-config --exists openblas 2>/dev/null || echo --disable-default-traits)
+
+.PHONY: help setup build fetch run test clean generate guests
+
+help:
+	@echo "make run       answer a prompt with SmolLM2 (PROMPT='...' for your own)"
+	@echo "make test      run every test"
+	@echo "make build     the release build alone: $(BINDERY)"
+	@echo "make generate  write the generated sources anew from Sources/InstructionDescription"
+	@echo "make guests    rebuild the committed guests under models/programs"
+
+# What the build needs besides Swift: OpenBLAS with its headers, pkg-config to find it, pip to fetch models.
+setup:
+	@missing=""; \
+	pkg-config --exists openblas 2>/dev/null || missing="$$missing pkg-config libopenblas-dev"; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3 python3-pip"; \
+	if [ -n "$$missing" ]; then \
+	  if command -v apt-get >/dev/null; then \
+	    echo "Installing$$missing"; \
+	    $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null \
+	      || echo "warning: could not install$$missing; building without what is missing" >&2; \
+	  else \
+	    echo "warning:$$missing not found and there is no apt-get here; building without OpenBLAS" >&2; \
+	  fi; \
+	fi
+	@command -v swift >/dev/null || { echo "error: no swift on the PATH; install a Swift 6.3 toolchain from swift.org" >&2; exit 1; }
+
+build: setup
+	swift build -c release --product bindery $(TRAITS)
+
+fetch: build
+	@[ -f $(MODEL)/SmolLM2-135M-Instruct.Q4_1.gguf ] || $(BINDERY) fetch $(notdir $(MODEL))
+
+run: fetch
+	@echo
+	@echo "> $(PROMPT)"
+	$(BINDERY) run $(MODEL) --chat --prompt "$(PROMPT)" --max-tokens 200 --temperature 0
+
+test: fetch
+	swift test -c release $(TRAITS)
+
+generate:
+	swift run -c release InstructionGenerator
+
+guests: build
+	models/build.sh
+
+clean:
+	rm -rf .build
