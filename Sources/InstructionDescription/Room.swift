@@ -1,1 +1,0 @@
-// The InstructionDescription room; see ARCHITECTURE in README.md.
