@@ -1,0 +1,31 @@
+// What happens when a file that is mapped shrinks, or its device fails: reading the page raises SIGBUS.
+//
+// One handler serves the process. For an address inside a registered range it maps a page of zeroes over the page that
+// failed, marks the range lost, counts, and returns, so that the thread goes on with zeroes; whoever asked for the data finds
+// out at its next check. For every other address it calls the handler that was there before.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct bindery_fault_range bindery_fault_range;
+
+/// Registers an address range, installing the handler on the first call. The handle stays valid until it is given back.
+/// NULL with *error (errno) if there is no memory for it or the handler cannot be installed.
+bindery_fault_range *bindery_fault_range_register(const void *address, size_t byte_count, int *error);
+
+/// Gives the handle back. No thread may still read the range.
+void bindery_fault_range_unregister(bindery_fault_range *range);
+
+/// True once a page of the range has been lost.
+bool bindery_fault_range_is_lost(const bindery_fault_range *range);
+
+/// The number of pages lost in this process so far. An interpreter that may read bound memory compares it at its safepoints
+/// (call, loop back-edge, return to the host) with the value it saw on entry: equal means that nothing was lost. If it
+/// differs, `Memory.isLost` of each of its memories tells whether the trap `host mapping was lost` is due.
+/// Lives at a fixed address for the life of the process, so that generated code can keep a pointer to it; read it relaxed.
+const uint32_t *bindery_lost_page_count_pointer(void);
+
+static inline uint32_t bindery_lost_page_count(void) {
+  return __atomic_load_n(bindery_lost_page_count_pointer(), __ATOMIC_RELAXED);
+}
