@@ -10,9 +10,11 @@
 
 typedef struct bindery_fault_range bindery_fault_range;
 
-/// Registers an address range, installing the handler on the first call. The handle stays valid until it is given back.
+/// Registers an address range, installing the handler on the first call. A writable range (copy on write) gets writable pages
+/// of zeroes. The handle stays valid until it is given back.
 /// NULL with *error (errno) if there is no memory for it or the handler cannot be installed.
-bindery_fault_range *bindery_fault_range_register(const void *address, size_t byte_count, int *error);
+bindery_fault_range *bindery_fault_range_register(
+    const void *address, size_t byte_count, bool is_writable, int *error);
 
 /// Gives the handle back. No thread may still read the range.
 void bindery_fault_range_unregister(bindery_fault_range *range);

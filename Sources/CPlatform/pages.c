@@ -1,0 +1,172 @@
+#define _GNU_SOURCE
+#include "bindery_pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+size_t bindery_page_byte_count(void) {
+  static size_t cached;
+  size_t value = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+  if (value == 0) {
+    value = (size_t)sysconf(_SC_PAGESIZE);
+    __atomic_store_n(&cached, value, __ATOMIC_RELAXED);
+  }
+  return value;
+}
+
+static int protection(int access) {
+  switch (access) {
+    case BINDERY_PAGES_READ: return PROT_READ;
+    case BINDERY_PAGES_READ_WRITE: return PROT_READ | PROT_WRITE;
+    default: return PROT_NONE;
+  }
+}
+
+int bindery_pages_reserve(
+    size_t byte_count, size_t align, void **address, void **mapping, size_t *mapping_byte_count) {
+  // The slack for the alignment stays reserved with the rest: address space is free, and one mapping is easy to release.
+  size_t slack = align > bindery_page_byte_count() ? align : 0;
+  size_t total;
+  if (__builtin_add_overflow(byte_count, slack, &total)) return ENOMEM;
+  void *start = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return errno;
+  *mapping = start;
+  *mapping_byte_count = total;
+  *address = slack ? (void *)(((uintptr_t)start + align - 1) & ~(uintptr_t)(align - 1)) : start;
+  return 0;
+}
+
+int bindery_pages_release(void *mapping, size_t mapping_byte_count) {
+  return munmap(mapping, mapping_byte_count) == 0 ? 0 : errno;
+}
+
+int bindery_pages_protect(void *address, size_t byte_count, int access) {
+  return mprotect(address, byte_count, protection(access)) == 0 ? 0 : errno;
+}
+
+int bindery_pages_replace(void *address, size_t byte_count, int access) {
+  void *result = mmap(
+      address, byte_count, protection(access), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return result == MAP_FAILED ? errno : 0;
+}
+
+int bindery_pages_discard(void *address, size_t byte_count) {
+#if defined(__linux__)
+  return madvise(address, byte_count, MADV_DONTNEED) == 0 ? 0 : errno;
+#else
+  // Elsewhere MADV_DONTNEED does not promise zeroes. The caller only discards pages that are readable and writable.
+  return bindery_pages_replace(address, byte_count, BINDERY_PAGES_READ_WRITE);
+#endif
+}
+
+int bindery_pages_evict(void *address, size_t byte_count) {
+  return madvise(address, byte_count, MADV_DONTNEED) == 0 ? 0 : errno;
+}
+
+int bindery_pages_will_need(void *address, size_t byte_count) {
+  return madvise(address, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
+}
+
+int bindery_pages_map_file(void *address, size_t byte_count, int descriptor, uint64_t offset, bool writable) {
+  int access = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void *result = mmap(address, byte_count, access, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, descriptor, (off_t)offset);
+  return result == MAP_FAILED ? errno : 0;
+}
+
+int bindery_pages_resident_count(const void *address, size_t byte_count, size_t *page_count) {
+#if defined(__linux__)
+  size_t page = bindery_page_byte_count();
+  uint64_t first = (uintptr_t)address / page, count = byte_count / page, resident = 0;
+  int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno;
+  uint64_t entries[1024];
+  while (count > 0) {
+    size_t wanted = count < 1024 ? (size_t)count : 1024;
+    ssize_t got = pread(file, entries, wanted * 8, (off_t)(first * 8));
+    if (got < 8) {
+      int error = got < 0 ? errno : EIO;
+      if (error == EINTR) continue;
+      close(file);
+      return error;
+    }
+    size_t read_count = (size_t)got / 8;
+    for (size_t i = 0; i < read_count; i++) resident += entries[i] >> 63;  // Bit 63: present in memory.
+    first += read_count;
+    count -= read_count;
+  }
+  close(file);
+  *page_count = (size_t)resident;
+  return 0;
+#else
+  (void)address, (void)byte_count, (void)page_count;
+  return ENOTSUP;
+#endif
+}
+
+int bindery_file_open(const char *path, int *descriptor) {
+  int result;
+  // O_NONBLOCK: opening a pipe without a writer would wait for ever. It has no effect on a regular file.
+  do result = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (result < 0 && errno == EINTR);
+  if (result < 0) return errno;
+  *descriptor = result;
+  return 0;
+}
+
+int bindery_file_facts_get(int descriptor, bindery_file_facts *facts) {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return errno;
+  facts->byte_count = status.st_size < 0 ? 0 : (uint64_t)status.st_size;
+  facts->device = (uint64_t)status.st_dev;
+  facts->inode = (uint64_t)status.st_ino;
+#if defined(__APPLE__)
+  facts->modification_seconds = status.st_mtimespec.tv_sec;
+  facts->modification_nanoseconds = status.st_mtimespec.tv_nsec;
+#else
+  facts->modification_seconds = status.st_mtim.tv_sec;
+  facts->modification_nanoseconds = status.st_mtim.tv_nsec;
+#endif
+  facts->is_regular = S_ISREG(status.st_mode);
+  return 0;
+}
+
+int bindery_file_duplicate(int descriptor, int *duplicate) {
+  int result = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (result < 0) return errno;
+  *duplicate = result;
+  return 0;
+}
+
+void bindery_file_close(int descriptor) { close(descriptor); }
+
+int bindery_file_read(int descriptor, void *buffer, size_t byte_count, uint64_t offset, size_t *read_byte_count) {
+  size_t done = 0;
+  while (done < byte_count) {
+    ssize_t got = pread(descriptor, (char *)buffer + done, byte_count - done, (off_t)(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) break;
+    done += (size_t)got;
+  }
+  *read_byte_count = done;
+  return 0;
+}
+
+void bindery_error_text(int error, char *buffer, size_t byte_count) {
+  if (byte_count == 0) return;
+  buffer[0] = 0;
+#if defined(__GLIBC__) && defined(_GNU_SOURCE)
+  const char *text = strerror_r(error, buffer, byte_count);
+  if (text != buffer) snprintf(buffer, byte_count, "%s", text);
+#else
+  if (strerror_r(error, buffer, byte_count) != 0) snprintf(buffer, byte_count, "error %d", error);
+#endif
+}
