@@ -40,7 +40,8 @@ let package = Package(
 
     // Layer 1
     .target(name: "VirtualMemory", dependencies: ["CPlatform"], swiftSettings: strict),
-    .target(name: "BinaryReading", swiftSettings: strict),
+    // `Lifetimes`: the reader borrows its bytes, and the compiler checks that it does not outlive them.
+    .target(name: "BinaryReading", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "WebAssembly", dependencies: ["BinaryReading"], swiftSettings: strict),
     .target(name: "Tensors", swiftSettings: strict),
     .target(name: "Tokenizers", swiftSettings: strict),

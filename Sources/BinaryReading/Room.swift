@@ -1,1 +1,0 @@
-// The BinaryReading room; see ARCHITECTURE in README.md.
