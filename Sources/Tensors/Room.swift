@@ -1,1 +1,0 @@
-// The Tensors room; see ARCHITECTURE in README.md.
