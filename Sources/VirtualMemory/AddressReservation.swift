@@ -1,0 +1,134 @@
+import CPlatform
+
+/// What the processor may do with a page.
+public enum PageAccess: CInt, Hashable, Sendable {
+  case none = 0
+  case read = 1
+  case readWrite = 2
+}
+
+/// The page of the operating system, in bytes: 4096 on most x86-64 systems, 16384 on Apple silicon.
+public var hostPageByteCount: Int { bindery_page_byte_count() }
+
+/// A reserved range of addresses that never moves. It starts without access and without memory behind it; pages are
+/// given access, contents and files, and taken back, by offset. Released with its owner.
+///
+///     base                                                     base + byteCount
+///     |  read and write (anonymous)  |  a file, read  |  no access  |
+///
+/// Offsets and counts are in bytes and multiples of `hostPageByteCount`, inside the reservation: anything else is an error
+/// of the caller and stops the program. Reserving costs a few microseconds whatever the size.
+public struct AddressReservation: ~Copyable, @unchecked Sendable {
+  /// The first address. It keeps its value until the reservation is released.
+  public let base: UnsafeMutableRawPointer
+  public let byteCount: Int
+  private let mapping: UnsafeMutableRawPointer
+  private let mappingByteCount: Int
+
+  /// Large pages of the processor, and so of the page cache where the file system has large folios: a file mapped at a
+  /// multiple of this gets them (123 page faults instead of 529 on a file of 253 MB).
+  public static let largePageByteCount = 2 << 20
+
+  /// Reserves `byteCount` bytes, rounded up to host pages. Large reservations start on a multiple of `largePageByteCount`.
+  /// - Throws: `.reserve` if the system does not give that much address space.
+  public init(byteCount: Int) throws(VirtualMemoryError) {
+    let page = hostPageByteCount
+    let (padded, overflow) = byteCount.addingReportingOverflow(page - 1)
+    guard byteCount >= 0, !overflow else {
+      throw VirtualMemoryError(operation: .reserve, errno: 12, byteCount: byteCount)
+    }
+    let rounded = max(page, padded / page * page)
+    let alignment = rounded >= Self.largePageByteCount ? Self.largePageByteCount : page
+    var address: UnsafeMutableRawPointer?
+    var start: UnsafeMutableRawPointer?
+    var total = 0
+    // SAFETY: the three results are written only on success, which is tested next.
+    let failure = unsafe bindery_pages_reserve(rounded, alignment, &address, &start, &total)
+    guard failure == 0, let address = unsafe address, let start = unsafe start else {
+      throw VirtualMemoryError(operation: .reserve, errno: failure, byteCount: rounded)
+    }
+    unsafe self.base = unsafe address
+    self.byteCount = rounded
+    unsafe self.mapping = unsafe start
+    self.mappingByteCount = total
+  }
+
+  deinit {
+    // SAFETY: the range is the one that was reserved, and nobody can hold an offset into it any more.
+    let failure = unsafe bindery_pages_release(mapping, mappingByteCount)
+    precondition(failure == 0, "releasing a reservation cannot fail")
+  }
+
+  /// Changes the access of pages; contents stay.
+  public func protect(at offset: Int, byteCount: Int, access: PageAccess) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    let failure = unsafe bindery_pages_protect(address(offset, byteCount), byteCount, access.rawValue)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .protect, errno: failure, byteCount: byteCount) }
+  }
+
+  /// Gives pages read and write access: anonymous pages, zero where they were not in use before.
+  public func commit(at offset: Int, byteCount: Int) throws(VirtualMemoryError) {
+    try protect(at: offset, byteCount: byteCount, access: .readWrite)
+  }
+
+  /// Replaces pages by anonymous ones of zeroes; contents and file mappings are gone.
+  public func replace(at offset: Int, byteCount: Int, access: PageAccess) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    let failure = unsafe bindery_pages_replace(address(offset, byteCount), byteCount, access.rawValue)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .replace, errno: failure, byteCount: byteCount) }
+  }
+
+  /// Zeroes anonymous pages and returns their memory to the system. Access stays. About 100 microseconds per resident MB.
+  public func discard(at offset: Int, byteCount: Int) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    let failure = unsafe bindery_pages_discard(address(offset, byteCount), byteCount)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .discard, errno: failure, byteCount: byteCount) }
+  }
+
+  /// Drops resident pages of a file mapping; the next access reads them again. Changed pages of a private writable mapping
+  /// fall back to the file's contents.
+  public func evict(at offset: Int, byteCount: Int) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    let failure = unsafe bindery_pages_evict(address(offset, byteCount), byteCount)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .evict, errno: failure, byteCount: byteCount) }
+  }
+
+  /// Maps `byteCount` bytes of a file from `fileOffset` (both multiples of the host page) over reserved pages.
+  /// Private: with `.readWrite`, changes stay in this process.
+  public func map(
+    _ file: RegularFile, fileOffset: UInt64, at offset: Int, byteCount: Int, access: PageAccess
+  ) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    precondition(fileOffset % UInt64(hostPageByteCount) == 0, "file offset is a multiple of the host page")
+    let failure = unsafe bindery_pages_map_file(
+      address(offset, byteCount), byteCount, file.descriptor, fileOffset, access == .readWrite)
+    guard failure == 0 else {
+      throw VirtualMemoryError(operation: .mapFile, errno: failure, byteCount: byteCount, path: file.path)
+    }
+  }
+
+  /// Asks the system to read file pages ahead. Advice: failure is ignored.
+  public func willNeed(at offset: Int, byteCount: Int) {
+    guard byteCount > 0 else { return }
+    _ = unsafe bindery_pages_will_need(address(offset, byteCount), byteCount)
+  }
+
+  /// Bytes of the range that are resident in this process, file pages included. Reads 8 bytes of /proc/self/pagemap per page.
+  public func residentByteCount(at offset: Int, byteCount: Int) throws(VirtualMemoryError) -> Int {
+    guard byteCount > 0 else { return 0 }
+    var pageCount = 0
+    let failure = unsafe bindery_pages_resident_count(address(offset, byteCount), byteCount, &pageCount)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .measureResidency, errno: failure) }
+    return pageCount * hostPageByteCount
+  }
+
+  /// SAFETY: the one place where an offset becomes an address; the checks make it lie inside the reservation.
+  private func address(_ offset: Int, _ byteCount: Int) -> UnsafeMutableRawPointer {
+    let page = hostPageByteCount
+    precondition(
+      offset >= 0 && byteCount >= 0 && byteCount <= self.byteCount && offset <= self.byteCount - byteCount,
+      "range lies inside the reservation")
+    precondition(offset % page == 0 && byteCount % page == 0, "range is a whole number of host pages")
+    return unsafe base + offset
+  }
+}

@@ -1,1 +1,0 @@
-// The VirtualMemory room; see ARCHITECTURE in README.md.
