@@ -52,16 +52,23 @@ static void handle(int number, siginfo_t *information, void *context) {
   // si_code > 0: raised by the kernel for an address, not sent by a process.
   if (information != NULL && information->si_code > 0) {
     uintptr_t address = (uintptr_t)information->si_addr;
+    bool is_ours = false;
     for (bindery_fault_range *range = __atomic_load_n(&first_range, __ATOMIC_ACQUIRE); range; range = range->next) {
       uintptr_t end = __atomic_load_n(&range->end, __ATOMIC_ACQUIRE);
       uintptr_t start = __atomic_load_n(&range->start, __ATOMIC_RELAXED);
       if (end == 0 || address < start || address >= end) continue;
-      void *page = (void *)(address & page_mask);
-      size_t byte_count = (size_t)(~page_mask + 1);
-      // mmap is a bare system call in every C library we build with; POSIX does not list it, the kernel does not mind.
-      int access = range->is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
-      if (mmap(page, byte_count, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) break;
+      if (!is_ours) {
+        void *page = (void *)(address & page_mask);
+        size_t byte_count = (size_t)(~page_mask + 1);
+        int access = range->is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
+        // mmap is a bare system call in every C library we build with; POSIX does not list it, the kernel does not mind.
+        if (mmap(page, byte_count, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) break;
+        is_ours = true;
+      }
+      // Ranges overlap where a guest has unmapped part of one and another was bound there: all of them are told.
       __atomic_store_n(&range->is_lost, 1, __ATOMIC_RELEASE);
+    }
+    if (is_ours) {
       __atomic_fetch_add(&lost_page_count, 1, __ATOMIC_RELEASE);
       errno = saved;
       return;

@@ -18,6 +18,7 @@ public var hostPageByteCount: Int { bindery_page_byte_count() }
 ///
 /// Offsets and counts are in bytes and multiples of `hostPageByteCount`, inside the reservation: anything else is an error
 /// of the caller and stops the program. Reserving costs a few microseconds whatever the size.
+@safe
 public struct AddressReservation: ~Copyable, @unchecked Sendable {
   /// The first address. It keeps its value until the reservation is released.
   public let base: UnsafeMutableRawPointer

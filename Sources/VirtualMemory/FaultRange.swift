@@ -4,9 +4,11 @@ import CPlatform
 /// device failed. Reading such a page gives zeroes instead of stopping the process, and the range is lost from then on.
 ///
 /// - Important: the range must stay mapped while this lives.
+@safe
 public final class FaultRange: @unchecked Sendable {
-  // SAFETY (of the unchecked conformance): the handle is constant, and its lost flag is read atomically.
-  private let handle: OpaquePointer
+  // SAFETY (of the unchecked conformance): the handle changes only in `end`, which has the object to itself, and its lost
+  // flag is read atomically.
+  private var handle: OpaquePointer?
 
   /// - Throws: `.watchMapping` if the process's SIGBUS handler cannot be installed.
   public init(address: UnsafeRawPointer, byteCount: Int, isWritable: Bool = false) throws(VirtualMemoryError) {
@@ -17,13 +19,21 @@ public final class FaultRange: @unchecked Sendable {
     unsafe self.handle = unsafe handle
   }
 
-  deinit {
-    // SAFETY: the handle is given back once, here.
+  deinit { end() }
+
+  /// Stops watching: to be called before the range is unmapped, when nobody else uses this object any more.
+  public func end() {
+    guard let handle = unsafe handle else { return }
+    // SAFETY: the handle is given back once: it is nil afterwards.
     unsafe bindery_fault_range_unregister(handle)
+    unsafe self.handle = nil
   }
 
   /// True once a page of the range could not be read.
-  public var isLost: Bool { unsafe bindery_fault_range_is_lost(handle) }
+  public var isLost: Bool {
+    guard let handle = unsafe handle else { return false }
+    return unsafe bindery_fault_range_is_lost(handle)
+  }
 }
 
 /// The number of file pages lost in this process so far: equal before and after means that every read was good.

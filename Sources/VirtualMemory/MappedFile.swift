@@ -40,6 +40,9 @@ public final class MappedFile: Sendable {
     self.reservation = reservation
   }
 
+  // The watch ends before the addresses are given back.
+  deinit { watch?.end() }
+
   /// True once bytes of the file could not be read.
   public var isLost: Bool { watch?.isLost ?? false }
 

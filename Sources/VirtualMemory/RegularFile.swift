@@ -64,15 +64,15 @@ public final class RegularFile: Sendable {
   /// Reads exactly `buffer.count` bytes at `offset` into memory of the caller.
   /// - Throws: `.readFile`, also if the file ends before.
   public func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(VirtualMemoryError) {
-    guard let base = unsafe buffer.baseAddress, unsafe buffer.count > 0 else { return }
+    guard let base = buffer.baseAddress, buffer.count > 0 else { return }
     var done = 0
     // SAFETY: at most buffer.count bytes are written.
     let failure = unsafe bindery_file_read(descriptor, base, buffer.count, offset, &done)
     guard failure == 0 else {
-      throw unsafe VirtualMemoryError(operation: .readFile, errno: failure, byteCount: buffer.count, path: path)
+      throw VirtualMemoryError(operation: .readFile, errno: failure, byteCount: buffer.count, path: path)
     }
-    guard unsafe done == buffer.count else {
-      throw unsafe VirtualMemoryError(
+    guard done == buffer.count else {
+      throw VirtualMemoryError(
         operation: .readFile, errno: 0, byteCount: buffer.count, path: path,
         reason: "the file ends after \(done) bytes from offset \(offset)")
     }
