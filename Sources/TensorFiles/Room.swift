@@ -1,1 +1,0 @@
-// The TensorFiles room; see ARCHITECTURE in README.md.
