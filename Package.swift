@@ -37,6 +37,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .target(name: "CInterpreter", cSettings: optimized),
     .target(name: "CTensorKernels", cSettings: optimized),
+    .target(name: "CModelPrograms"),
 
     // Layer 1
     .target(name: "VirtualMemory", dependencies: ["CPlatform"], swiftSettings: strict),
@@ -46,6 +47,7 @@ let package = Package(
     .target(name: "Tensors", swiftSettings: strict),
     .target(name: "Tokenizers", swiftSettings: strict),
     .target(name: "ChatTemplates", swiftSettings: strict),
+    .target(name: "ModelPrograms", dependencies: ["CModelPrograms"], swiftSettings: strict),
 
     // Layer 2
     .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors"], swiftSettings: strict),
@@ -71,7 +73,7 @@ let package = Package(
       name: "Bindery",
       dependencies: [
         "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "ChatTemplates", "WasmRuntime",
-        "WebAssembly", "VirtualMemory",
+        "WebAssembly", "VirtualMemory", "ModelPrograms",
       ],
       swiftSettings: strict),
 
@@ -111,7 +113,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "TensorOperationsTests",
-      dependencies: ["TensorOperations", "Tensors", "CTensorKernels", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      dependencies: ["TensorOperations", "Tensors", "CTensorKernels", "ModelPrograms", "WasmRuntime", "WebAssembly", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "BinderyTests",

@@ -1,6 +1,54 @@
 import ArgumentParser
+import Foundation
 
+/// The program `bindery`: results on standard output, everything else on standard error; exit status 0, 1 (the work failed,
+/// one sentence says why) or 64 (wrong usage).
 @main
+enum Bindery {
+  static func main() {
+    do {
+      var command = try BinderyCommand.parseAsRoot()
+      try command.run()
+    } catch let failure as CommandFailure {
+      standardError("bindery: \(failure.sentence)\n")
+      exit(failure.status)
+    } catch {
+      // Help, version and wrong usage: the parser knows the text and the status.
+      BinderyCommand.exit(withError: error)
+    }
+  }
+}
+
 struct BinderyCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "bindery", abstract: "Runs machine-learning models as sandboxed WebAssembly guests.")
+  static let configuration = CommandConfiguration(
+    commandName: "bindery",
+    abstract: "Runs machine-learning models as sandboxed WebAssembly guests.",
+    discussion: "A first try: `bindery fetch smollm2-135m-instruct`, then `bindery run models/smollm2-135m-instruct --chat --prompt \"Hello\"`.",
+    version: "0.1.0",
+    subcommands: [FetchCommand.self])
+}
+
+/// The work failed for a reason that the user can act on.
+struct CommandFailure: Error {
+  let sentence: String
+  var status: Int32 = 1
+
+  init(_ sentence: String, status: Int32 = 1) {
+    self.sentence = sentence
+    self.status = status
+  }
+}
+
+/// Writes text to standard error at once.
+func standardError(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+/// Writes text to standard output at once: generated text must not wait in a buffer.
+func standardOutput(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+
+/// Prints one JSON object on standard output.
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  encoder.keyEncodingStrategy = .convertToSnakeCase
+  standardOutput(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
 }

@@ -6,8 +6,8 @@ import _TestSupport
 ///
 /// SwiftPM only notices an undeclared import; this notices a declared one that points up.
 private let layers: [(layer: Int, rooms: [String])] = [
-  (0, ["CPlatform", "COpenBLAS", "CInterpreter", "CTensorKernels"]),
-  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates"]),
+  (0, ["CPlatform", "COpenBLAS", "CInterpreter", "CTensorKernels", "CModelPrograms"]),
+  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms"]),
   (2, ["WebAssembly", "TensorFiles"]),
   (3, ["WasmRuntime"]),
   (4, ["WasmScripts", "TensorStore", "TensorOperations"]),

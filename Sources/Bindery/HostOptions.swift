@@ -1,0 +1,34 @@
+/// Which provider executes the tensor operations.
+public enum KernelProvider: String, Sendable, CaseIterable {
+  /// Kernels of this process, on the guest's memories in place.
+  case native
+  /// Kernels that are guests themselves, executed by the interpreter.
+  case wasm
+}
+
+/// How weight files get into the guest's memory.
+public enum WeightLoading: String, Sendable, CaseIterable {
+  /// The file is mapped into the guest's memory: zero-copy, shared by all guests and processes.
+  case map
+  /// Read by the system into guest memory: one copy.
+  case read
+  /// Read into a buffer of the host, then copied into guest memory: two copies, as loaders without mappings do.
+  case copy
+}
+
+/// What all models of a host share.
+public struct HostOptions: Sendable {
+  /// Threads that work on one tensor operation; nil: the cores at hand, at most 8.
+  public var threadCount: Int?
+  public var kernels: KernelProvider = .native
+  public var weights: WeightLoading = .map
+  /// The most bytes that the memories of one session may have accessible (weights excluded when mapped); nil: no limit.
+  public var sessionMemoryByteCountMax: UInt64?
+  /// Rows of one prefill pass. More rows make matrix products more efficient, and activations larger.
+  public var prefillRowCountMax = 512
+  /// Activations are given back to the operating system after prefill and at the end; after a decode pass only if the pass used
+  /// more than this many bytes, because giving back and faulting in a page costs more than a small pass should pay.
+  public var scratchKeptByteCountMax: UInt64 = 8 << 20
+
+  public init() {}
+}

@@ -1,1 +1,0 @@
-// The Bindery room; see ARCHITECTURE in README.md.

@@ -1,0 +1,16 @@
+import Bindery
+import Foundation
+
+/// Runs library code and turns its error into the sentence that the user sees.
+func failing<Result>(_ body: () throws(BinderyError) -> Result) throws(CommandFailure) -> Result {
+  do { return try body() } catch { throw CommandFailure(error.message) }
+}
+
+/// The shortest useful text of any error.
+func reason(_ error: any Error) -> String {
+  let error = error as NSError
+  if let underlying = error.userInfo[NSUnderlyingErrorKey] as? NSError, underlying.domain == NSPOSIXErrorDomain {
+    return underlying.localizedDescription
+  }
+  return error.localizedDescription
+}

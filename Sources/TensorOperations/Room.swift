@@ -1,1 +1,0 @@
-// The TensorOperations room; see ARCHITECTURE in README.md.

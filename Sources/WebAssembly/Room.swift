@@ -1,0 +1,1 @@
+// The WebAssembly room; see ARCHITECTURE in README.md.
