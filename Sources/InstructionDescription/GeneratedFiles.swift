@@ -3,5 +3,5 @@ public typealias GeneratedFile = (path: String, contents: String)
 
 /// Every generated file of the package. The `InstructionGenerator` writes them; a test compares them with the tree.
 public func generatedFiles() -> [GeneratedFile] {
-  registerInstructionFiles()
+  wasmInstructionFiles() + registerInstructionFiles()
 }

@@ -1,0 +1,122 @@
+"""Bindery beside llama.cpp on the same file with the same number of threads, round by round in turn.
+
+  Benchmarks/.venv/bin/python Benchmarks/llm/compare.py MODEL.gguf [--threads 1,2] [--rounds 5] [--kernels native]
+      [--bindery .build/release/bindery] [--json results.json]
+
+Every figure of a round comes from a process of its own. llama.cpp and Bindery take turns, so that a busy neighbour
+disturbs both; the table gives the median of the rounds and, in brackets, the smallest and the largest.
+- tg64: tokens a second of decoding 64 tokens from an empty context, greedy.
+- pp64, pp512: tokens a second of the prefill of so many tokens in one call.
+- start: seconds to the first token. llama.cpp: in a running Python, from before the file is opened until the first token is
+  chosen. Bindery: from the start of the process until the first byte on standard output, so it counts more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+MEASURES = ["tg64", "pp64", "pp512", "start"]
+
+
+def run(command: list[str], timeout: float = 600) -> str:
+  done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+  if done.returncode != 0:
+    raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+  return done.stdout
+
+
+def llama_round(o, threads: int) -> dict[str, float]:
+  command = [sys.executable, os.path.join(HERE, "llama_cpp_peer.py"), o.model, "--threads", str(threads), "--prefill", "64,512", "--generate", "64", "--prompt", o.prompt]
+  result = json.loads(run(command + ([] if o.extra_buffers else ["--no-extra-buffers"])))
+  return {"tg64": result["decode_tokens_per_second"], "pp64": result["prefill_tokens_per_second"]["64"], "pp512": result["prefill_tokens_per_second"]["512"],
+          "start": result["first_token_seconds"]}
+
+
+def first_byte_seconds(command: list[str]) -> float:
+  begin = time.perf_counter()
+  process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  first = os.read(process.stdout.fileno(), 1)
+  seconds = time.perf_counter() - begin
+  error = process.communicate()[1]
+  if process.returncode != 0 or not first:
+    raise SystemExit(f"{' '.join(command)}\nended with {process.returncode}: {error.decode(errors='replace').strip()[-2000:]}")
+  return seconds
+
+
+def bindery_round(o, threads: int, kernels: str) -> dict[str, float]:
+  common = ["--threads", str(threads), "--kernels", kernels]
+  prefill = "64,512" if kernels == "native" or o.long else "64"
+  result = json.loads(run([o.bindery, "bench", "llm", o.model, *common, "--prefill", prefill, "--generate", "64", "--repetitions", "1", "--json"], 1800))
+  figures = {entry["name"]: entry["tokens_per_second"] for entry in result["results"]}
+  figures["start"] = first_byte_seconds([o.bindery, "run", o.model, *common, "--prompt", o.prompt, "--max-tokens", "4", "--temperature", "0"])
+  return {name: figures[name] for name in MEASURES if name in figures}
+
+
+def cell(values: list[float], unit: str) -> str:
+  scale, digits = (1000, 0) if unit == "ms" else (1, 1)
+  return f"{statistics.median(values) * scale:.{digits}f} ({min(values) * scale:.{digits}f}-{max(values) * scale:.{digits}f})"
+
+
+def main():
+  a = argparse.ArgumentParser()
+  a.add_argument("model"); a.add_argument("--threads", default="1,2"); a.add_argument("--rounds", type=int, default=5)
+  a.add_argument("--kernels", default="native", help="native, wasm or both, with a comma"); a.add_argument("--json")
+  a.add_argument("--bindery", default=os.path.join(ROOT, ".build", "release", "bindery")); a.add_argument("--prompt", default="The largest city of Japan is")
+  a.add_argument("--long", action="store_true", help="pp512 for wasm kernels too"); a.add_argument("--llama-only", action="store_true")
+  o = a.parse_args()
+  o.model = os.path.abspath(o.model)
+  if os.path.isdir(o.model):
+    files = [f for f in sorted(os.listdir(o.model)) if f.endswith(".gguf")]
+    if len(files) != 1: raise SystemExit(f"{o.model} holds {len(files)} .gguf files, expected one; fetch it first")
+    o.model = os.path.join(o.model, files[0])
+  if not o.llama_only and not os.access(o.bindery, os.X_OK): raise SystemExit(f"{o.bindery} is missing: swift build -c release --product bindery")
+  sys.path.insert(0, HERE)
+  from llama_cpp_peer import extra_buffers_work
+  o.extra_buffers = extra_buffers_work(o.model)
+  kinds = [] if o.llama_only else o.kernels.split(",")
+  processor = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor()) if os.path.exists("/proc/cpuinfo") else platform.processor()
+  report: dict = {"model": os.path.basename(o.model), "processor": processor, "cores": os.cpu_count(), "llama_cpp_extra_buffers": o.extra_buffers, "rounds": o.rounds, "threads": {}}
+  for threads in (int(t) for t in o.threads.split(",")):
+    names = ["llama.cpp"] + [f"bindery {kind}" for kind in kinds]
+    samples: dict = {name: {measure: [] for measure in MEASURES} for name in names}
+    loads = []
+    for number in range(o.rounds):
+      order = names if number % 2 == 0 else names[::-1]
+      for name in order:
+        figures = llama_round(o, threads) if name == "llama.cpp" else bindery_round(o, threads, name.split()[1])
+        for measure, value in figures.items(): samples[name][measure].append(value)
+      loads.append(os.getloadavg()[0])
+      print(f"{threads} thread(s), round {number + 1} of {o.rounds}, load {loads[-1]:.1f}", file=sys.stderr)
+    report["threads"][str(threads)] = {"samples": samples, "load": loads}
+    print(f"\n{report['model']}, {threads} thread(s), {processor}, median (min-max) of {o.rounds} rounds, load average {min(loads):.1f}-{max(loads):.1f}\n")
+    print("| | " + " | ".join(names) + " | " + "".join(f"{name} / llama.cpp | " for name in names[1:]))
+    print("|---|" + "---|" * (2 * len(names) - 1))
+    for measure in MEASURES:
+      unit = "ms" if measure == "start" else "tokens/s"
+      row, ratios = [], []
+      for name in names:
+        values = samples[name][measure]
+        row.append(cell(values, unit) if values else "-")
+        if name != "llama.cpp":
+          # The ratio of each round, then their median: what disturbed one round disturbed both sides of it.
+          pairs = [(x / y if measure != "start" else y / x) for x, y in zip(values, samples["llama.cpp"][measure])]
+          ratios.append(f"{statistics.median(pairs):.2f}x" if pairs else "-")
+          report["threads"][str(threads)].setdefault("ratios", {}).setdefault(name, {})[measure] = statistics.median(pairs) if pairs else None
+      print(f"| {measure}, {unit} | " + " | ".join(row + ratios) + " |")
+  if not o.extra_buffers:
+    print("\nllama.cpp ran without its extra buffer types (AMX, repacking): with them it ends in a fault on this machine.")
+  if o.json:
+    with open(o.json, "w") as file: json.dump(report, file, indent=1)
+
+
+if __name__ == "__main__":
+  main()

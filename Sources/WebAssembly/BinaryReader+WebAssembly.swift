@@ -1,0 +1,77 @@
+import BinaryReading
+
+/// The integers and bytes of the binary format, with errors in the wording of the official suite.
+extension BinaryReader {
+  @inline(__always)
+  mutating func byte() throws(WasmParseError) -> UInt8 {
+    do { return try readByte() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func u32() throws(WasmParseError) -> UInt32 {
+    do { return try readUInt32LEB128() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func u64() throws(WasmParseError) -> UInt64 {
+    do { return try readUInt64LEB128() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func s32() throws(WasmParseError) -> Int32 {
+    do { return try readInt32LEB128() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func s33() throws(WasmParseError) -> Int64 {
+    do { return try readSignedLEB128(bitCount: 33) } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func s64() throws(WasmParseError) -> Int64 {
+    do { return try readInt64LEB128() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func fixed32() throws(WasmParseError) -> UInt32 {
+    do { return try readUInt32() } catch { throw WasmParseError(error) }
+  }
+  @inline(__always)
+  mutating func fixed64() throws(WasmParseError) -> UInt64 {
+    do { return try readUInt64() } catch { throw WasmParseError(error) }
+  }
+
+  /// The number of elements of a vector. Each element takes at least one byte, so a larger count cannot be true and must not
+  /// reserve memory.
+  mutating func count() throws(WasmParseError) -> Int {
+    let start = offset
+    let count = Int(try u32())
+    guard count <= remainingByteCount else { throw WasmParseError("length out of bounds", at: start) }
+    return count
+  }
+
+  mutating func valueType() throws(WasmParseError) -> ValueType {
+    let start = offset
+    guard let type = ValueType(rawValue: try byte()) else { throw WasmParseError("malformed value type", at: start) }
+    return type
+  }
+
+  mutating func referenceType() throws(WasmParseError) -> ValueType {
+    let start = offset
+    guard let type = ValueType(rawValue: try byte()), type.isReference else {
+      throw WasmParseError("malformed reference type", at: start)
+    }
+    return type
+  }
+
+  mutating func v128() throws(WasmParseError) -> V128Bits {
+    V128Bits(low: try fixed64(), high: try fixed64())
+  }
+
+  /// A name: its length and strict UTF-8.
+  mutating func name() throws(WasmParseError) -> String {
+    let start = offset
+    let byteCount = Int(try u32())
+    guard byteCount <= remainingByteCount else { throw WasmParseError("length out of bounds", at: start) }
+    do { return try readUTF8(byteCount: byteCount) } catch { throw WasmParseError(error) }
+  }
+
+  /// Steps over `byteCount` bytes.
+  mutating func range(byteCount: Int) throws(WasmParseError) -> Range<Int> {
+    do { return try skip(byteCount: byteCount) } catch { throw WasmParseError(error) }
+  }
+}

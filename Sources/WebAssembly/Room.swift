@@ -1,1 +1,0 @@
-// The WebAssembly room; see ARCHITECTURE in README.md.
