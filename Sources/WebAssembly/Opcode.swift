@@ -49,14 +49,16 @@ public struct Signature: Hashable, Sendable {
 /// What the instruction table says about one opcode.
 public struct OpcodeInformation: Sendable {
   public let opcode: Opcode
-  /// The name in the text format.
-  public let mnemonic: String
+  /// The name in the text format. A static string: rows are trivial, so that reading one costs no reference counting.
+  public let name: StaticString
   public let immediates: ImmediatesKind
   /// nil where it depends on types, labels or operands: control, parametric, variable and table instructions, `memory.copy`.
   public let signature: Signature?
   /// log2 of the bytes that a load or store accesses: the largest alignment that may be declared. 0 for others.
   public let naturalAlignmentLog2: UInt8
   public let feature: WasmFeatures
+
+  public var mnemonic: String { name.description }
 }
 
 /// All instructions, by code.
@@ -70,11 +72,11 @@ struct OpcodeTable: Sendable {
   }()
 
   mutating func add(
-    _ opcode: Opcode, _ mnemonic: String, _ immediates: ImmediatesKind, _ signature: Signature? = nil, alignment: UInt8 = 0,
+    _ opcode: Opcode, _ name: StaticString, _ immediates: ImmediatesKind, _ signature: Signature? = nil, alignment: UInt8 = 0,
     feature: WasmFeatures = .mvp
   ) {
     entries[Int(opcode.rawValue)] = OpcodeInformation(
-      opcode: opcode, mnemonic: mnemonic, immediates: immediates, signature: signature, naturalAlignmentLog2: alignment,
+      opcode: opcode, name: name, immediates: immediates, signature: signature, naturalAlignmentLog2: alignment,
       feature: feature)
   }
 }
