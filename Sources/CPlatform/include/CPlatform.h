@@ -2,4 +2,5 @@
 #pragma once
 #include "bindery_fault.h"
 #include "bindery_futex.h"
+#include "bindery_lock.h"
 #include "bindery_pages.h"

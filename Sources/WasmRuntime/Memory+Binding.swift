@@ -1,0 +1,235 @@
+import Synchronization
+import VirtualMemory
+
+// Files in a memory: bind, and what can be done with a binding.
+extension Memory {
+  /// Binds a region of a file at `address`, without reading it: the guest sees the file's pages where they lie in the page
+  /// cache. The file may be closed, renamed or unlinked afterwards.
+  ///
+  /// With d = offset modulo the host page, the first byte lies at address + d, so that whole pages of the file stay whole.
+  /// At most two host pages are copied (`copiedByteCount`), none for a whole file. Costs a few system calls.
+  /// - Parameter address: a multiple of the page; the pages up to the end of the region must be in bounds and unmapped.
+  /// - Throws: the first that applies of `notVirtual`, `unaligned`, `emptyRegion`, `outOfBounds`, `alreadyMapped`,
+  ///   `pastEndOfFile`, `limitReached`, `system`.
+  @discardableResult
+  public func bind(
+    _ region: FileRegion, at address: UInt64, mode: BindingMode = .readOnly
+  ) throws(MemoryBindError) -> MemoryBinding {
+    acquire()
+    defer { release() }
+    let (pages, isAtEndOfFile) = try checkBind(region, at: address)
+    let protection: PageProtection = mode == .readOnly ? .read : .readWrite
+    let backing = PageBacking.host(binding: nextBindingID, mode: mode)
+    guard admits(pageCount: pages.upperBound - pages.lowerBound),
+      admits(extentCount: extents.extentCount(mapping: pages, backing, protection))
+    else { throw .limitReached }
+
+    var record = BindingRecord(
+      region: region, mode: mode, guestAddress: address + region.offset % UInt64(hostPageByteCount),
+      guestByteCount: region.byteCount, pages: pages)
+    plan(&record, isAtEndOfFile: isAtEndOfFile)
+    do throws(VirtualMemoryError) {
+      try place(&record, access: protection.access)
+    } catch {
+      record.watch?.end()
+      dropHostPages(pages)
+      throw .system(error)
+    }
+    let id = nextBindingID
+    nextBindingID += 1
+    bindings[id] = record
+    setPages(pages, .mapped(backing, protection))
+    bytesCopied.wrappingAdd(UInt64(record.copied.reduce(0) { $0 + $1.count }), ordering: .relaxed)
+    return MemoryBinding(memory: self, id: id, record: record)
+  }
+
+  /// Binds a whole file.
+  @discardableResult
+  public func bind(
+    _ file: RegularFile, at address: UInt64, mode: BindingMode = .readOnly
+  ) throws(MemoryBindError) -> MemoryBinding {
+    try bind(FileRegion(file), at: address, mode: mode)
+  }
+
+  /// Bytes of the pages that belong to bindings.
+  public var boundByteCount: UInt64 {
+    acquire()
+    defer { release() }
+    return extents.extents.reduce(0) { sum, extent in
+      extent.backing.isHost ? sum + ((extent.pages.upperBound - extent.pages.lowerBound) << pageByteCountLog2) : sum
+    }
+  }
+
+  // MARK: For MemoryBinding
+
+  func unbind(_ id: UInt64) throws(MemoryBindError) {
+    acquire()
+    defer { release() }
+    guard let record = bindings[id] else { throw .notBound }
+    let runs = ownedRuns(of: id, record)
+    guard !runs.contains(where: isPinned) else { throw .pinned }
+    refreshViews(losing: record.pages)
+    change { $0.remove(binding: id, in: record.pages) }
+    record.watch?.end()
+    for pages in runs { dropHostPages(pages) }
+    bindings[id] = nil
+  }
+
+  func evict(_ id: UInt64) throws(MemoryBindError) {
+    acquire()
+    defer { release() }
+    guard let record = bindings[id] else { throw .notBound }
+    // A private page that was written is not clean: dropping it would lose it.
+    guard record.mode == .readOnly else { return }
+    try dropFilePages(of: id, record)
+  }
+
+  func revert(_ id: UInt64) throws(MemoryBindError) {
+    acquire()
+    defer { release() }
+    guard let record = bindings[id] else { throw .notBound }
+    guard record.mode == .copyOnWrite else { throw .notCopyOnWrite }
+    let runs = ownedRuns(of: id, record)
+    guard !runs.contains(where: isPinned) else { throw .pinned }
+    do throws(VirtualMemoryError) {
+      // What can fail comes first: the copied edges, and pages that the guest has made inaccessible.
+      for run in runs {
+        let (offset, byteCount) = byteRange(run)
+        try reservation.protect(at: offset, byteCount: byteCount, access: .readWrite)
+      }
+      var edges: [(Range<Int>, [UInt8])] = []
+      for edge in record.copied where owns(edge, runs) {
+        edges.append((edge, try record.region.file.read(at: record.fileOffset(of: edge.lowerBound), byteCount: edge.count)))
+      }
+      for run in runs { try zeroOutside(record, run) }
+      for (edge, bytes) in edges {
+        // SAFETY: the edge lies in pages of this binding, which are writable.
+        unsafe bytes.withUnsafeBytes { unsafe (base + edge.lowerBound).copyMemory(from: $0.baseAddress!, byteCount: edge.count) }
+      }
+    } catch {
+      throw .system(error)
+    }
+    try dropFilePages(of: id, record)
+  }
+
+  func isLost(_ id: UInt64) -> Bool {
+    acquire()
+    defer { release() }
+    return bindings[id]?.watch?.isLost ?? false
+  }
+
+  // MARK: Inside, under the lock
+
+  private func checkBind(
+    _ region: FileRegion, at address: UInt64
+  ) throws(MemoryBindError) -> (pages: Range<UInt64>, isAtEndOfFile: Bool) {
+    guard mappablePageCount > 0 else { throw .notVirtual }
+    guard address & (pageByteCount - 1) == 0 else { throw .unaligned(address: address, pageByteCount: pageByteCount) }
+    guard region.byteCount > 0 else { throw .emptyRegion }
+    let limit = min(byteCount >> pageByteCountLog2, mappablePageCount) << pageByteCountLog2
+    let head = region.offset % UInt64(hostPageByteCount)
+    let length = region.byteCount.addingReportingOverflow(head)
+    let end = address.addingReportingOverflow(length.partialValue)
+    guard !length.overflow, !end.overflow, end.partialValue <= limit else {
+      throw .outOfBounds(address: address, byteCount: region.byteCount, memoryByteCount: limit)
+    }
+    // The limit is a multiple of the page, so rounding the end up stays within it.
+    let pages = (address >> pageByteCountLog2)..<(((end.partialValue - 1) >> pageByteCountLog2) + 1)
+    guard extents.firstFault(in: pages, { $0 == .unmapped ? nil : .alreadyMapped }) == nil else {
+      throw .alreadyMapped(address: address, byteCount: region.byteCount)
+    }
+    let fileByteCount: UInt64
+    do throws(VirtualMemoryError) {
+      fileByteCount = try region.file.currentIdentity().byteCount
+    } catch {
+      throw error.isNotRegularFile ? .notRegularFile : .system(error)
+    }
+    let regionEnd = region.offset.addingReportingOverflow(region.byteCount)
+    guard !regionEnd.overflow, regionEnd.partialValue <= fileByteCount else {
+      throw .pastEndOfFile(offset: region.offset, byteCount: region.byteCount, fileByteCount: fileByteCount)
+    }
+    return (pages, regionEnd.partialValue == fileByteCount)
+  }
+
+  /// Which host pages are mapped from the file, and which byte ranges copied.
+  private func plan(_ record: inout BindingRecord, isAtEndOfFile: Bool) {
+    let page = hostPageByteCount
+    let start = Int(record.guestAddress)
+    let end = start + Int(record.guestByteCount)
+    let wholeStart = (start + page - 1) / page * page
+    let wholeEnd = isAtEndOfFile ? (end + page - 1) / page * page : end / page * page
+    guard wholeStart < wholeEnd else {
+      // No host page is wholly the region's: one or two pieces of pages.
+      record.copied = [start..<end]
+      return
+    }
+    record.mapped = wholeStart..<wholeEnd
+    if start < wholeStart { record.copied.append(start..<wholeStart) }
+    if wholeEnd < end { record.copied.append(wholeEnd..<end) }
+  }
+
+  /// Puts pages where the plan says. On a throw the pages are in any state; none is visible to a guest.
+  private func place(_ record: inout BindingRecord, access: PageAccess) throws(VirtualMemoryError) {
+    let (offset, byteCount) = byteRange(record.pages)
+    let isWhole = record.mapped == offset..<(offset + byteCount)
+    if !isWhole {
+      // The edges: anonymous zeroes, into which the copied bytes go.
+      try reservation.replace(at: offset, byteCount: byteCount, access: record.copied.isEmpty ? access : .readWrite)
+      for edge in record.copied {
+        // SAFETY: the edge lies in the pages that were made writable above.
+        try unsafe record.region.file.read(
+          at: record.fileOffset(of: edge.lowerBound),
+          into: UnsafeMutableRawBufferPointer(start: base + edge.lowerBound, count: edge.count))
+      }
+      if !record.copied.isEmpty, access != .readWrite {
+        try reservation.protect(at: offset, byteCount: byteCount, access: access)
+      }
+    }
+    guard !record.mapped.isEmpty else { return }
+    try reservation.map(
+      record.region.file, fileOffset: record.fileOffset(of: record.mapped.lowerBound),
+      at: record.mapped.lowerBound, byteCount: record.mapped.count, access: access)
+    record.watch = try unsafe FaultRange(
+      address: base + record.mapped.lowerBound, byteCount: record.mapped.count, isWritable: access == .readWrite)
+  }
+
+  /// The runs of pages that still belong to a binding.
+  private func ownedRuns(of id: UInt64, _ record: BindingRecord) -> [Range<UInt64>] {
+    var runs: [Range<UInt64>] = []
+    extents.forEachRun(in: record.pages) { run, state in
+      guard case .mapped(.host(id, _), _) = state else { return true }
+      if let last = runs.last, last.upperBound == run.lowerBound {
+        runs[runs.count - 1] = last.lowerBound..<run.upperBound
+      } else {
+        runs.append(run)
+      }
+      return true
+    }
+    return runs
+  }
+
+  private func owns(_ bytes: Range<Int>, _ runs: [Range<UInt64>]) -> Bool {
+    let pages = (UInt64(bytes.lowerBound) >> pageByteCountLog2)..<((UInt64(bytes.upperBound - 1) >> pageByteCountLog2) + 1)
+    return runs.contains { $0.lowerBound <= pages.lowerBound && pages.upperBound <= $0.upperBound }
+  }
+
+  /// Zeroes the anonymous bytes of a run that are outside the region, or copied (they are written again).
+  private func zeroOutside(_ record: BindingRecord, _ run: Range<UInt64>) throws(VirtualMemoryError) {
+    let (offset, byteCount) = byteRange(run)
+    let before = offset..<max(offset, min(offset + byteCount, record.mapped.lowerBound))
+    let after = min(max(record.mapped.upperBound, offset), offset + byteCount)..<(offset + byteCount)
+    for range in [before, after] { try reservation.discard(at: range.lowerBound, byteCount: range.count) }
+  }
+
+  private func dropFilePages(of id: UInt64, _ record: BindingRecord) throws(MemoryBindError) {
+    do throws(VirtualMemoryError) {
+      for run in ownedRuns(of: id, record) {
+        let (offset, byteCount) = byteRange(run)
+        let range = record.mapped.clamped(to: offset..<(offset + byteCount))
+        try reservation.evict(at: range.lowerBound, byteCount: range.count)
+      }
+    } catch {
+      throw .system(error)
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import CInterpreter
+import Synchronization
+import VirtualMemory
+import WebAssembly
+
+// What the interpreter tests on every access, and what happens when the test fails.
+extension Memory {
+  /// Registers a view: fills it now and refreshes it whenever the size or a page state changes, until `unregister`.
+  /// The view must not move meanwhile, and its owner keeps this memory alive.
+  package func register(_ view: UnsafeMutablePointer<bindery_memory_view>) {
+    acquire()
+    defer { release() }
+    var flags: UInt32 = 0
+    if hasPageStates { flags |= UInt32(BINDERY_MEMORY_VIEW_HAS_PAGE_STATES) }
+    if type.isShared { flags |= UInt32(BINDERY_MEMORY_VIEW_SHARED) }
+    if type.addressType == .i64 { flags |= UInt32(BINDERY_MEMORY_VIEW_64) }
+    // SAFETY: the caller owns the view and gives it to nobody else meanwhile.
+    unsafe view.initialize(to: bindery_memory_view())
+    unsafe view.pointee.base = unsafe base.assumingMemoryBound(to: UInt8.self)
+    unsafe view.pointee.memory = unsafe Unmanaged.passUnretained(self).toOpaque()
+    unsafe view.pointee.slow_path = memorySlowPath
+    unsafe view.pointee.page_log2 = UInt32(pageByteCountLog2)
+    unsafe view.pointee.flags = flags
+    unsafe views.append(view)
+    unsafe refresh(view, losing: nil)
+  }
+
+  /// Ends what `register` began. The view is not touched again.
+  package func unregister(_ view: UnsafeMutablePointer<bindery_memory_view>) {
+    acquire()
+    defer { release() }
+    unsafe views.removeAll { unsafe $0 == view }
+  }
+
+  /// Brings every view up to date, under the lock. `lost` are pages that allow less than before, so windows over them close.
+  func refreshViews(losing lost: Range<UInt64>?) {
+    for unsafe view in unsafe views { unsafe refresh(view, losing: lost) }
+  }
+
+  private func refresh(_ view: UnsafeMutablePointer<bindery_memory_view>, losing lost: Range<UInt64>?) {
+    let byteCount = size.load(ordering: .relaxed)
+    // SAFETY: a registered view is alive.
+    unsafe view.pointee.byte_count = byteCount
+    guard hasPageStates else {
+      unsafe view.pointee.setReadWindow(0..<byteCount)
+      unsafe view.pointee.setWriteWindow(0..<byteCount)
+      return
+    }
+    guard let lost else { return }
+    let bytes = (lost.lowerBound << pageByteCountLog2)..<(lost.upperBound << pageByteCountLog2)
+    if unsafe view.pointee.readWindow.overlaps(bytes) { unsafe view.pointee.setReadWindow(0..<0) }
+    if unsafe view.pointee.writeWindow.overlaps(bytes) { unsafe view.pointee.setWriteWindow(0..<0) }
+  }
+
+  /// Decides an access that missed the window of a view, and moves the window.
+  fileprivate func resolve(
+    _ view: UnsafeMutablePointer<bindery_memory_view>, address: UInt64, byteCount: UInt64, isWrite: Bool
+  ) -> Int32 {
+    acquire()
+    defer { release() }
+    if let fault = fault(address: address, byteCount: byteCount, isWrite: isWrite) { return fault.rawValue }
+    guard byteCount > 0 else { return 0 }
+    guard hasPageStates else {
+      unsafe refresh(view, losing: nil)
+      return 0
+    }
+    let pages = extents.window(around: address >> pageByteCountLog2, allowing: isWrite ? .readWrite : .read)
+    let window = (pages.lowerBound << pageByteCountLog2)..<(pages.upperBound << pageByteCountLog2)
+    // SAFETY: the view is the one that the interpreter is running with, on this thread.
+    if isWrite { unsafe view.pointee.setWriteWindow(window) } else { unsafe view.pointee.setReadWindow(window) }
+    return 0
+  }
+
+  /// Why an access is refused, nil if it is allowed; under the lock. The whole range must be in bounds, every page mapped, and
+  /// its protection allow it; the lowest refusing page decides. Zero bytes need only be in bounds.
+  func fault(address: UInt64, byteCount: UInt64, isWrite: Bool) -> MemoryFault? {
+    let (end, overflow) = address.addingReportingOverflow(byteCount)
+    guard !overflow, end <= size.load(ordering: .relaxed) else { return .outOfBounds }
+    guard hasPageStates, byteCount > 0 else { return nil }
+    let pages = (address >> pageByteCountLog2)..<(((end - 1) >> pageByteCountLog2) + 1)
+    return extents.firstFault(in: pages) { state in
+      guard case .mapped(_, let protection) = state else { return .unmapped }
+      return protection >= (isWrite ? .readWrite : .read) ? nil : .protected
+    }
+  }
+}
+
+/// The function behind `bindery_memory_view.slow_path`.
+private let memorySlowPath:
+  @convention(c) (UnsafeMutablePointer<bindery_memory_view>?, UInt64, UInt64, Int32) -> Int32 = {
+    view, address, byteCount, isWrite in
+    // SAFETY: the interpreter passes the registered view it is running with, whose instance retains the memory.
+    guard let view = unsafe view, let owner = unsafe view.pointee.memory else {
+      preconditionFailure("a slow path belongs to a registered view")
+    }
+    return unsafe Unmanaged<Memory>.fromOpaque(owner)._withUnsafeGuaranteedRef { memory in
+      unsafe memory.resolve(view, address: address, byteCount: byteCount, isWrite: isWrite != 0)
+    }
+  }
+
+extension bindery_memory_view {
+  // SAFETY (all): plain numbers of a struct that is unsafe to use only for its pointers.
+
+  /// Addresses where the interpreter reads without asking.
+  package var readWindow: Range<UInt64> { unsafe read_start..<(read_start + read_limit.0) }
+  package var writeWindow: Range<UInt64> { unsafe write_start..<(write_start + write_limit.0) }
+
+  fileprivate mutating func setReadWindow(_ window: Range<UInt64>) {
+    unsafe read_start = window.lowerBound
+    unsafe read_limit = startPositions(in: window)
+  }
+
+  fileprivate mutating func setWriteWindow(_ window: Range<UInt64>) {
+    unsafe write_start = window.lowerBound
+    unsafe write_limit = startPositions(in: window)
+  }
+}
+
+/// By access size 1, 2, 4, 8, 16: the number of start positions in the window.
+private func startPositions(in window: Range<UInt64>) -> (UInt64, UInt64, UInt64, UInt64, UInt64) {
+  let length = window.upperBound - window.lowerBound
+  func positions(_ byteCount: UInt64) -> UInt64 { length < byteCount ? 0 : length - byteCount + 1 }
+  return (positions(1), positions(2), positions(4), positions(8), positions(16))
+}

@@ -1,1 +1,0 @@
-// The WasmRuntime room; see ARCHITECTURE in README.md.
