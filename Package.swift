@@ -102,7 +102,7 @@ let package = Package(
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles", "Tensors", "_TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "_TestSupport"],
+      name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "CInterpreter", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ConformanceTests", dependencies: ["WasmScripts", "WasmRuntime", "WebAssembly", "_TestSupport"],
