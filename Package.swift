@@ -50,6 +50,7 @@ let package = Package(
     .target(name: "ModelPrograms", dependencies: ["CModelPrograms"], swiftSettings: strict),
 
     // Layer 2
+    .target(name: "WebAssemblyText", dependencies: ["WebAssembly"], swiftSettings: strict),
     .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors"], swiftSettings: strict),
     .target(
       name: "WasmRuntime", dependencies: ["WebAssembly", "VirtualMemory", "CInterpreter", "CPlatform"],
@@ -97,6 +98,8 @@ let package = Package(
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "BinaryReading", "_TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "WebAssemblyTextTests", dependencies: ["WebAssemblyText", "WebAssembly", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "_TestSupport"], swiftSettings: strict),

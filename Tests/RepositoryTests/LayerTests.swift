@@ -9,7 +9,7 @@ private let layers: [(layer: Int, rooms: [String])] = [
   (0, ["CPlatform", "COpenBLAS", "CInterpreter", "CTensorKernels", "CModelPrograms"]),
   (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms"]),
   (2, ["WebAssembly", "TensorFiles"]),
-  (3, ["WasmRuntime"]),
+  (3, ["WasmRuntime", "WebAssemblyText"]),
   (4, ["WasmScripts", "TensorStore", "TensorOperations"]),
   (5, ["Bindery"]),
   (6, ["BinderyCommand"]),
@@ -17,7 +17,7 @@ private let layers: [(layer: Int, rooms: [String])] = [
 
 /// Rooms of tensors, and rooms of WebAssembly, below the layer where they meet.
 private let tensorRooms: Set = ["Tensors", "TensorFiles", "Tokenizers", "ChatTemplates", "CTensorKernels", "COpenBLAS"]
-private let wasmRooms: Set = ["WebAssembly", "WasmRuntime", "CInterpreter", "WasmScripts"]
+private let wasmRooms: Set = ["WebAssembly", "WasmRuntime", "CInterpreter", "WasmScripts", "WebAssemblyText"]
 
 @Suite("The rooms and their arrows")
 struct LayerTests {

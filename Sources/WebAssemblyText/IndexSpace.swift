@@ -1,0 +1,63 @@
+/// The names of one index space of a module: functions, types, locals, labels.
+struct IndexSpace {
+  /// The suite's word in `duplicate func`, `unknown func`.
+  let kind: String
+  private(set) var count = 0
+  private var indices: [String: Int] = [:]
+  private(set) var names: [Int: String] = [:]
+
+  init(_ kind: String) { self.kind = kind }
+
+  /// Adds an entry; false if its name is taken.
+  mutating func add(_ name: String?) -> Bool {
+    defer { count += 1 }
+    guard let name else { return true }
+    names[count] = name
+    return indices.updateValue(count, forKey: name) == nil
+  }
+
+  func index(of name: String) -> Int? { indices[name] }
+}
+
+/// Bytes of the binary format as they are written. Source: WebAssembly specification, section 5.2.
+struct ByteWriter {
+  var bytes: [UInt8] = []
+
+  mutating func byte(_ value: UInt8) { bytes.append(value) }
+
+  mutating func unsigned(_ value: some BinaryInteger) {
+    var rest = UInt64(value)
+    repeat {
+      let low = UInt8(rest & 0x7F)
+      rest >>= 7
+      bytes.append(rest == 0 ? low : low | 0x80)
+    } while rest != 0
+  }
+
+  mutating func signed(_ value: Int64) {
+    var rest = value
+    while true {
+      let low = UInt8(truncatingIfNeeded: rest & 0x7F)
+      rest >>= 7
+      if (rest == 0 && low & 0x40 == 0) || (rest == -1 && low & 0x40 != 0) {
+        bytes.append(low)
+        return
+      }
+      bytes.append(low | 0x80)
+    }
+  }
+
+  mutating func raw(_ other: [UInt8]) { bytes.append(contentsOf: other) }
+
+  mutating func name(_ text: String) { vector(Array(text.utf8)) }
+
+  /// A byte vector: its length, then the bytes.
+  mutating func vector(_ other: [UInt8]) {
+    unsigned(other.count)
+    raw(other)
+  }
+
+  mutating func littleEndian(_ value: some FixedWidthInteger) {
+    for shift in stride(from: 0, to: value.bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+  }
+}

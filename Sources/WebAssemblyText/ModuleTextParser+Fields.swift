@@ -1,0 +1,305 @@
+/// The module fields but functions: imports, tables, memories, globals, exports, segments, start.
+extension ModuleTextParser {
+  // MARK: Imports and exports
+
+  /// What an import or export refers to, as the binary format numbers it.
+  enum ExternalKind: UInt8 { case function, table, memory, global }
+
+  mutating func parseImport() throws(TextFormatError) {
+    let module = try cursor.expectName()
+    let name = try cursor.expectName()
+    guard cursor.take(.leftParenthesis) != nil, let keyword = cursor.take(.keyword) else { throw cursor.unexpected("an import") }
+    _ = try cursor.takeIdentifier()
+    switch cursor.text(keyword) {
+    case "func": try addImport(.function, module, name, functionImportDescription())
+    case "table":
+      let is64 = parseAddressType()
+      try addImport(.table, module, name, parseTableType(is64: is64))
+    case "memory":
+      let is64 = parseAddressType()
+      try addImport(.memory, module, name, parseMemoryType(is64: is64))
+    default: try addImport(.global, module, name, parseGlobalType())
+    }
+    try cursor.expectClose()
+  }
+
+  mutating func functionImportDescription() throws(TextFormatError) -> [UInt8] {
+    let use = try parseTypeUse(namesAllowed: true)
+    noteLocalNames(use.names, function: nextFunction)
+    var writer = ByteWriter()
+    writer.unsigned(use.index)
+    return writer.bytes
+  }
+
+  mutating func addImport(_ kind: ExternalKind, _ module: String, _ name: String, _ description: [UInt8]) throws(TextFormatError) {
+    imports.name(module)
+    imports.name(name)
+    imports.byte(kind.rawValue)
+    imports.raw(description)
+    importCount += 1
+    switch kind {
+    case .function: nextFunction += 1
+    case .table: nextTable += 1
+    case .memory: nextMemory += 1
+    case .global: nextGlobal += 1
+    }
+  }
+
+  /// `(export "name")*` inside a definition.
+  mutating func parseInlineExports(_ kind: ExternalKind, index: Int) throws(TextFormatError) {
+    while cursor.takeOpen("export") {
+      addExport(try cursor.expectName(), kind, index)
+      try cursor.expectClose()
+    }
+  }
+
+  private mutating func addExport(_ name: String, _ kind: ExternalKind, _ index: Int) {
+    exports.name(name)
+    exports.byte(kind.rawValue)
+    exports.unsigned(index)
+    exportCount += 1
+  }
+
+  /// `(import "module" "name")` inside a definition.
+  mutating func takeInlineImport() throws(TextFormatError) -> (module: String, name: String)? {
+    guard cursor.takeOpen("import") else { return nil }
+    let module = try cursor.expectName()
+    let name = try cursor.expectName()
+    try cursor.expectClose()
+    return (module, name)
+  }
+
+  mutating func parseExport() throws(TextFormatError) {
+    let name = try cursor.expectName()
+    guard cursor.take(.leftParenthesis) != nil, let keyword = cursor.take(.keyword) else { throw cursor.unexpected("an export") }
+    switch cursor.text(keyword) {
+    case "func": addExport(name, .function, try parseIndex(functionSpace))
+    case "table": addExport(name, .table, try parseIndex(tableSpace))
+    case "memory": addExport(name, .memory, try parseIndex(memorySpace))
+    case "global": addExport(name, .global, try parseIndex(globalSpace))
+    default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected func, table, memory or global", at: keyword)
+    }
+    try cursor.expectClose()
+  }
+
+  mutating func parseStart() throws(TextFormatError) {
+    guard start == nil else { throw cursor.error("multiple start sections", at: cursor.token()) }
+    start = try parseIndex(functionSpace)
+  }
+
+  // MARK: Tables, memories, globals
+
+  mutating func parseTable() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    let index = nextTable
+    try parseInlineExports(.table, index: index)
+    if let (module, name) = try takeInlineImport() {
+      let is64 = parseAddressType()
+      return try addImport(.table, module, name, parseTableType(is64: is64))
+    }
+    let is64 = parseAddressType()
+    nextTable += 1
+    tableCount += 1
+    guard cursor.kind() != .number else {
+      tables.raw(try parseTableType(is64: is64))
+      return
+    }
+    // `reftype (elem ...)`: the table's size is the number of its elements.
+    let element = try expectReferenceType()
+    try cursor.expectOpen("elem")
+    var items = ByteWriter()
+    let areIndices = cursor.isIndex
+    let count = areIndices ? try parseFunctionIndices(into: &items) : try parseElementExpressions(into: &items)
+    try cursor.expectClose()
+    tables.raw(Self.tableType(element: element, is64: is64, (UInt64(count), UInt64(count))))
+    let offset: [UInt8] = [is64 ? 0x42 : 0x41, 0, 0x0B]
+    if areIndices || (count == 0 && element == 0x70) {
+      writeActiveElements(table: index, offset: offset, kind: .indices, count: count, items.bytes)
+    } else {
+      writeActiveElements(table: index, offset: offset, kind: .expressions(element), count: count, items.bytes)
+    }
+  }
+
+  mutating func parseMemory() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    let index = nextMemory
+    try parseInlineExports(.memory, index: index)
+    if let (module, name) = try takeInlineImport() {
+      let is64 = parseAddressType()
+      return try addImport(.memory, module, name, parseMemoryType(is64: is64))
+    }
+    let is64 = parseAddressType()
+    nextMemory += 1
+    memoryCount += 1
+    let pageSize = cursor.isOpen("pagesize") ? try parsePageSize() : nil
+    guard pageSize != nil || cursor.isOpen("data") else {
+      memories.raw(try parseMemoryType(is64: is64))
+      return
+    }
+    // `(data "...")`: the memory is as large as the data, in whole pages.
+    try cursor.expectOpen("data")
+    let bytes = try parseStrings()
+    try cursor.expectClose()
+    let pageByteCount = UInt64(1) << UInt64(pageSize ?? 16)
+    let pageCount = (UInt64(bytes.count) + pageByteCount - 1) / pageByteCount
+    var type = MemoryTypeText(is64: is64)
+    type.minimum = pageCount
+    type.maximum = pageCount
+    type.pageByteCountLog2 = pageSize
+    memories.raw(type.encoded)
+    writeActiveData(memory: index, offset: [is64 ? 0x42 : 0x41, 0, 0x0B], bytes)
+  }
+
+  mutating func parseGlobal() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    try parseInlineExports(.global, index: nextGlobal)
+    if let (module, name) = try takeInlineImport() { return try addImport(.global, module, name, parseGlobalType()) }
+    nextGlobal += 1
+    globalCount += 1
+    globals.raw(try parseGlobalType())
+    globals.raw(try parseConstantExpression())
+  }
+
+  // MARK: Element segments
+
+  private enum ElementKind { case indices, expressions(UInt8) }
+
+  mutating func parseElement() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    if cursor.takeKeyword("declare") { return try parseElementList(flagsForIndices: 3, prefix: [], isActive: false) }
+    var table: Int?
+    if cursor.takeOpen("table") {
+      table = try parseIndex(tableSpace)
+      try cursor.expectClose()
+    } else if cursor.isIndex && cursor.kind(1) == .leftParenthesis && cursor.kind() == .number {
+      table = try parseIndex(tableSpace)
+    }
+    let isOffset = cursor.kind() == .leftParenthesis && !cursor.isOpen("item") && !cursor.isOpen("ref")
+    guard table != nil || isOffset else { return try parseElementList(flagsForIndices: 1, prefix: [], isActive: false) }
+    let offset = try parseOffset()
+    var prefix = ByteWriter()
+    if let table, table != 0 || cursor.isKeyword("externref") { prefix.unsigned(table) }
+    let hasTable = !prefix.bytes.isEmpty
+    prefix.raw(offset)
+    try parseElementList(flagsForIndices: hasTable ? 2 : 0, prefix: prefix.bytes, isActive: true)
+  }
+
+  /// What follows the offset: `func index*`, a reference type with expressions, or (old form) indices alone.
+  ///
+  /// - Parameter flagsForIndices: 0 active, 1 passive, 2 active with a table index, 3 declarative; plus 4 for expressions.
+  private mutating func parseElementList(flagsForIndices: UInt8, prefix: [UInt8], isActive: Bool) throws(TextFormatError) {
+    var items = ByteWriter()
+    elementCount += 1
+    if cursor.isKeyword("func") || (isActive && (cursor.isIndex || cursor.kind() == .rightParenthesis)) {
+      _ = cursor.takeKeyword("func")
+      let count = try parseFunctionIndices(into: &items)
+      elements.byte(flagsForIndices)
+      elements.raw(prefix)
+      if flagsForIndices != 0 { elements.byte(0) }
+      elements.unsigned(count)
+      elements.raw(items.bytes)
+      return
+    }
+    let type = try expectReferenceType()
+    let count = try parseElementExpressions(into: &items)
+    // Flag 4 (table 0, no type) can only hold funcref.
+    if flagsForIndices == 0 && type != 0x70 {
+      elements.byte(6)
+      elements.byte(0)
+    } else {
+      elements.byte(flagsForIndices | 4)
+    }
+    elements.raw(prefix)
+    if flagsForIndices != 0 || type != 0x70 { elements.byte(type) }
+    elements.unsigned(count)
+    elements.raw(items.bytes)
+  }
+
+  private mutating func writeActiveElements(table: Int, offset: [UInt8], kind: ElementKind, count: Int, _ items: [UInt8]) {
+    elementCount += 1
+    let hasTable = table != 0
+    switch kind {
+    case .indices:
+      elements.byte(hasTable ? 2 : 0)
+      if hasTable { elements.unsigned(table) }
+      elements.raw(offset)
+      if hasTable { elements.byte(0) }
+    case .expressions(let type):
+      let isLong = hasTable || type != 0x70
+      elements.byte(isLong ? 6 : 4)
+      if isLong { elements.unsigned(table) }
+      elements.raw(offset)
+      if isLong { elements.byte(type) }
+    }
+    elements.unsigned(count)
+    elements.raw(items)
+  }
+
+  private mutating func parseFunctionIndices(into items: inout ByteWriter) throws(TextFormatError) -> Int {
+    var count = 0
+    while let index = try takeIndex(functionSpace) {
+      items.unsigned(index)
+      count += 1
+    }
+    return count
+  }
+
+  /// `(item expr)` or one folded instruction each.
+  private mutating func parseElementExpressions(into items: inout ByteWriter) throws(TextFormatError) -> Int {
+    var count = 0
+    while cursor.kind() == .leftParenthesis {
+      if cursor.takeOpen("item") {
+        items.raw(try parseConstantExpression())
+        try cursor.expectClose()
+      } else {
+        items.raw(try parseFoldedConstant())
+      }
+      count += 1
+    }
+    return count
+  }
+
+  // MARK: Data segments
+
+  mutating func parseData() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    var memory: Int?
+    if cursor.takeOpen("memory") {
+      memory = try parseIndex(memorySpace)
+      try cursor.expectClose()
+    } else if cursor.isIndex {
+      memory = try parseIndex(memorySpace)
+    }
+    guard memory != nil || cursor.kind() == .leftParenthesis else {
+      let bytes = try parseStrings()
+      dataCount += 1
+      data.byte(1)
+      data.vector(bytes)
+      return
+    }
+    let offset = try parseOffset()
+    writeActiveData(memory: memory ?? 0, offset: offset, try parseStrings())
+  }
+
+  private mutating func writeActiveData(memory: Int, offset: [UInt8], _ bytes: [UInt8]) {
+    dataCount += 1
+    data.byte(memory == 0 ? 0 : 2)
+    if memory != 0 { data.unsigned(memory) }
+    data.raw(offset)
+    data.vector(bytes)
+  }
+
+  private mutating func parseStrings() throws(TextFormatError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while cursor.kind() == .string { bytes += try cursor.expectString() }
+    return bytes
+  }
+
+  /// `(offset expr)`, or one folded instruction.
+  private mutating func parseOffset() throws(TextFormatError) -> [UInt8] {
+    guard cursor.takeOpen("offset") else { return try parseFoldedConstant() }
+    let bytes = try parseConstantExpression()
+    try cursor.expectClose()
+    return bytes
+  }
+}

@@ -1,0 +1,88 @@
+/// Functions: their types, locals and bodies.
+extension ModuleTextParser {
+  mutating func parseFunction() throws(TextFormatError) {
+    _ = try cursor.takeIdentifier()
+    let index = nextFunction
+    try parseInlineExports(.function, index: index)
+    if let (module, name) = try takeInlineImport() {
+      return try addImport(.function, module, name, functionImportDescription())
+    }
+    let use = try parseTypeUse(namesAllowed: true)
+    nextFunction += 1
+    functionCount += 1
+    functions.unsigned(use.index)
+
+    var body = FunctionTextBody()
+    try addParameters(use.names, to: &body)
+    var locals: [(type: UInt8, count: Int)] = []
+    while cursor.takeOpen("local") {
+      func add(_ type: UInt8) {
+        if locals.last?.type == type { locals[locals.count - 1].count += 1 } else { locals.append((type, 1)) }
+      }
+      if cursor.kind() == .identifier {
+        let token = cursor.token()
+        let name = try cursor.takeIdentifier()
+        guard body.locals.add(name) else { throw cursor.error("duplicate local \(cursor.text(token))", at: token) }
+        add(try expectValueType())
+      } else {
+        while cursor.kind() != .rightParenthesis {
+          add(try expectValueType())
+          _ = body.locals.add(nil)
+        }
+      }
+      try cursor.expectClose()
+    }
+    if !body.locals.names.isEmpty {
+      localNames.append((index, body.locals.names.sorted { $0.key < $1.key }.map { (index: $0.key, name: $0.value) }))
+    }
+
+    var code = ByteWriter()
+    code.unsigned(locals.count)
+    for group in locals {
+      code.unsigned(group.count)
+      code.byte(group.type)
+    }
+    try parseInstructions(&body)
+    code.raw(body.code.bytes)
+    code.byte(0x0B)
+    codes.vector(code.bytes)
+  }
+
+  private func addParameters(_ names: [String?], to body: inout FunctionTextBody) throws(TextFormatError) {
+    for name in names {
+      guard body.locals.add(name) else { throw cursor.error("duplicate local $\(name ?? "")", at: cursor.token()) }
+    }
+  }
+
+  mutating func noteLocalNames(_ names: [String?], function: Int) {
+    let named = names.enumerated().compactMap { index, name in name.map { (index: index, name: $0) } }
+    if !named.isEmpty { localNames.append((function, named)) }
+  }
+
+  // MARK: Constant expressions
+
+  /// Instructions up to the closing parenthesis, with their `end`.
+  mutating func parseConstantExpression() throws(TextFormatError) -> [UInt8] {
+    var body = FunctionTextBody()
+    try parseInstructions(&body)
+    body.code.byte(0x0B)
+    return body.code.bytes
+  }
+
+  /// One folded instruction as an expression.
+  mutating func parseFoldedConstant() throws(TextFormatError) -> [UInt8] {
+    guard cursor.kind() == .leftParenthesis else { throw cursor.unexpected("an expression") }
+    var body = FunctionTextBody()
+    try parseFolded(&body, depth: 0)
+    body.code.byte(0x0B)
+    return body.code.bytes
+  }
+}
+
+/// The body being written: its code, the names of its locals, the labels around the place of writing.
+struct FunctionTextBody {
+  var code = ByteWriter()
+  var locals = IndexSpace("local")
+  /// From the outermost block to the innermost; nil for a block without a name.
+  var labels: [String?] = []
+}

@@ -1,0 +1,319 @@
+import WebAssembly
+
+/// Instructions, plain and folded. Source: WebAssembly specification, section 6.5.
+extension ModuleTextParser {
+  /// Folded instructions recurse once a level; a deeper text is refused instead of exhausting the stack.
+  private static let nestingDepthMax = 1000
+
+  private enum BlockWord { case block, loop, `if` }
+
+  /// Plain and folded instructions up to the closing parenthesis of what holds them.
+  mutating func parseInstructions(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    let outerLabelCount = body.labels.count
+    /// For each open block: whether it is an `if` without `else` so far.
+    var openIfs: [Bool] = []
+    while true {
+      let token = cursor.token()
+      switch token.kind {
+      case .leftParenthesis:
+        try parseFolded(&body, depth: 0)
+        continue
+      case .keyword: break
+      case .rightParenthesis where openIfs.isEmpty: return
+      case .endOfText where openIfs.isEmpty: return
+      default: throw cursor.unexpected(openIfs.isEmpty ? "an instruction" : "an instruction or end")
+      }
+      if let word = takeBlockWord() {
+        try beginBlock(word, &body)
+        openIfs.append(word == .if)
+      } else if cursor.takeKeyword("else") {
+        guard openIfs.last == true else { throw cursor.error("unexpected token else: there is no if to it", at: token) }
+        openIfs[openIfs.count - 1] = false
+        try checkLabel(body.labels.last ?? nil)
+        body.code.byte(0x05)
+      } else if cursor.takeKeyword("end") {
+        guard openIfs.popLast() != nil, body.labels.count > outerLabelCount else {
+          throw cursor.error("unexpected token end: there is no block to it", at: token)
+        }
+        try checkLabel(body.labels.removeLast())
+        body.code.byte(0x0B)
+      } else {
+        try parsePlain(&body)
+      }
+    }
+  }
+
+  private mutating func takeBlockWord() -> BlockWord? {
+    if cursor.takeKeyword("block") { return .block }
+    if cursor.takeKeyword("loop") { return .loop }
+    if cursor.takeKeyword("if") { return .if }
+    return nil
+  }
+
+  /// The label repeated at `else` or `end`.
+  private mutating func checkLabel(_ expected: String?) throws(TextFormatError) {
+    let token = cursor.token()
+    guard let name = try cursor.takeIdentifier() else { return }
+    guard name == expected else { throw cursor.error("mismatching label \(cursor.text(token))", at: token) }
+  }
+
+  private mutating func beginBlock(_ word: BlockWord, _ body: inout FunctionTextBody) throws(TextFormatError) {
+    body.labels.append(try cursor.takeIdentifier())
+    let type = try parseBlockType()
+    switch word {
+    case .block: body.code.byte(0x02)
+    case .loop: body.code.byte(0x03)
+    case .if: body.code.byte(0x04)
+    }
+    body.code.raw(type)
+  }
+
+  private mutating func parseBlockType() throws(TextFormatError) -> [UInt8] {
+    let isExplicit = cursor.isOpen("type")
+    let use = try parseBlockTypeUse()
+    if !isExplicit, use.signature.parameters.isEmpty, use.signature.results.count <= 1 { return [use.signature.results.first ?? 0x40] }
+    var writer = ByteWriter()
+    writer.signed(Int64(isExplicit ? use.index : typeIndex(of: use.signature)))
+    return writer.bytes
+  }
+
+  /// As a type use, but an inline signature that has a short form makes no type.
+  private mutating func parseBlockTypeUse() throws(TextFormatError) -> (index: Int, signature: Signature) {
+    if cursor.isOpen("type") {
+      let use = try parseTypeUse(namesAllowed: false)
+      return (use.index, use.signature)
+    }
+    return (0, try parseSignature(namesAllowed: false).0)
+  }
+
+  // MARK: Folded
+
+  mutating func parseFolded(_ body: inout FunctionTextBody, depth: Int) throws(TextFormatError) {
+    guard depth < Self.nestingDepthMax else {
+      throw cursor.error("instructions folded more than \(Self.nestingDepthMax) deep", at: cursor.token())
+    }
+    guard cursor.take(.leftParenthesis) != nil else { throw cursor.unexpected("`(`") }
+    switch takeBlockWord() {
+    case .if?: try parseFoldedIf(&body, depth: depth)
+    case let word?:
+      try beginBlock(word, &body)
+      try parseInstructions(&body)
+      body.labels.removeLast()
+      body.code.byte(0x0B)
+    case nil:
+      // The operands come first in the code; the instruction itself is kept aside.
+      guard cursor.kind() == .keyword else { throw cursor.unexpected("an instruction") }
+      var plain = FunctionTextBody(locals: body.locals, labels: body.labels)
+      try parsePlain(&plain)
+      while cursor.kind() == .leftParenthesis { try parseFolded(&body, depth: depth + 1) }
+      body.code.raw(plain.code.bytes)
+    }
+    try cursor.expectClose()
+  }
+
+  /// `if label? type folded* (then ...) (else ...)?`, the cursor after `if`.
+  private mutating func parseFoldedIf(_ body: inout FunctionTextBody, depth: Int) throws(TextFormatError) {
+    let label = try cursor.takeIdentifier()
+    let type = try parseBlockType()
+    while cursor.kind() == .leftParenthesis, !cursor.isOpen("then") { try parseFolded(&body, depth: depth + 1) }
+    body.code.byte(0x04)
+    body.code.raw(type)
+    body.labels.append(label)
+    try cursor.expectOpen("then")
+    try parseInstructions(&body)
+    try cursor.expectClose()
+    if cursor.takeOpen("else") {
+      try parseInstructions(&body)
+      try cursor.expectClose()
+    }
+    body.labels.removeLast()
+    body.code.byte(0x0B)
+  }
+
+  // MARK: Plain
+
+  mutating func parsePlain(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    let token = cursor.token()
+    let mnemonic = cursor.text(token)
+    guard var opcode = Opcode.byMnemonic[mnemonic], mnemonic != "else", mnemonic != "end" else {
+      throw cursor.error("unknown operator \(mnemonic)", at: token)
+    }
+    cursor.index += 1
+    if opcode == .select, cursor.isOpen("result") { opcode = .selectTyped }
+    writeOpcode(opcode, &body.code)
+    try parseImmediates(of: opcode.information, token, &body)
+  }
+
+  private func writeOpcode(_ opcode: Opcode, _ code: inout ByteWriter) {
+    let raw = opcode.rawValue
+    switch raw {
+    case ..<0x100: code.byte(UInt8(raw))
+    case ..<0x200:
+      code.byte(0xFC)
+      code.unsigned(raw - 0x100)
+    case ..<0x400:
+      code.byte(0xFD)
+      code.unsigned(raw - 0x200)
+    default:
+      code.byte(0xFE)
+      code.unsigned(raw - 0x400)
+    }
+  }
+
+  private mutating func parseImmediates(
+    of information: OpcodeInformation, _ token: Token, _ body: inout FunctionTextBody
+  ) throws(TextFormatError) {
+    switch information.immediates {
+    case .none: break
+    case .zeroByte: body.code.byte(0)
+    case .block: preconditionFailure("blocks are parsed by parseInstructions and parseFolded")
+    case .label: body.code.unsigned(try parseLabel(body))
+    case .labelTable: try parseLabelTable(&body)
+    case .function: body.code.unsigned(try parseIndex(functionSpace))
+    case .local: body.code.unsigned(try parseIndex(body.locals))
+    case .global: body.code.unsigned(try parseIndex(globalSpace))
+    case .table: body.code.unsigned(try takeIndex(tableSpace) ?? 0)
+    case .memory: body.code.unsigned(try takeIndex(memorySpace) ?? 0)
+    case .element: body.code.unsigned(try parseIndex(elementSpace))
+    case .data:
+      needsDataCount = true
+      body.code.unsigned(try parseIndex(dataSpace))
+    case .callIndirect:
+      let table = try takeIndex(tableSpace) ?? 0
+      body.code.unsigned(try parseTypeUse(namesAllowed: false).index)
+      body.code.unsigned(table)
+    case .tablePair: try parsePair(tableSpace, &body)
+    case .memoryPair: try parsePair(memorySpace, &body)
+    case .elementTable: try parseSegmentPair(elementSpace, tableSpace, &body)
+    case .dataMemory:
+      needsDataCount = true
+      try parseSegmentPair(dataSpace, memorySpace, &body)
+    case .memoryArgument: try parseMemoryArgument(information, hasLane: false, &body)
+    case .memoryArgumentLane:
+      try parseMemoryArgument(information, hasLane: true, &body)
+      body.code.byte(try parseLane())
+    case .memoryProtection:
+      body.code.unsigned(try takeIndex(memorySpace) ?? 0)
+      body.code.byte(try parseProtection())
+    case .lane: body.code.byte(try parseLane())
+    case .shuffle: try parseShuffle(&body)
+    case .i32: body.code.signed(Int64(Int32(truncatingIfNeeded: try parseInteger(bitCount: 32))))
+    case .i64: body.code.signed(Int64(bitPattern: try parseInteger(bitCount: 64)))
+    case .f32: body.code.littleEndian(try parseFloat32())
+    case .f64: body.code.littleEndian(try parseFloat64())
+    case .v128: try parseVector(&body)
+    case .referenceType:
+      guard let heapType = takeHeapType() else { throw cursor.unexpected("func or extern") }
+      body.code.byte(heapType)
+    case .selectTypes:
+      var types: [UInt8] = []
+      while cursor.takeOpen("result") {
+        while cursor.kind() != .rightParenthesis { types.append(try expectValueType()) }
+        try cursor.expectClose()
+      }
+      body.code.vector(types)
+    }
+  }
+
+  // MARK: Immediates
+
+  private mutating func parseLabel(_ body: FunctionTextBody) throws(TextFormatError) -> Int {
+    let token = cursor.token()
+    if token.kind == .number { return Int(try cursor.expectUnsigned(bitCount: 32)) }
+    guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("a label") }
+    guard let depth = body.labels.lastIndex(of: name) else { throw cursor.error("unknown label \(cursor.text(token))", at: token) }
+    return body.labels.count - 1 - depth
+  }
+
+  private mutating func parseLabelTable(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    var labels = [try parseLabel(body)]
+    while cursor.isIndex { labels.append(try parseLabel(body)) }
+    body.code.unsigned(labels.count - 1)
+    for label in labels { body.code.unsigned(label) }
+  }
+
+  /// Destination and source; both or neither.
+  private mutating func parsePair(_ space: IndexSpace, _ body: inout FunctionTextBody) throws(TextFormatError) {
+    let destination = try takeIndex(space)
+    let source = destination == nil ? nil : try parseIndex(space)
+    body.code.unsigned(destination ?? 0)
+    body.code.unsigned(source ?? 0)
+  }
+
+  /// `table.init $table? $segment`: the binary format has the segment first.
+  private mutating func parseSegmentPair(
+    _ segments: IndexSpace, _ targets: IndexSpace, _ body: inout FunctionTextBody
+  ) throws(TextFormatError) {
+    guard cursor.isIndex else { throw cursor.unexpected("an index or a name") }
+    let first = cursor.token()
+    cursor.index += 1
+    guard cursor.isIndex else {
+      body.code.unsigned(try resolve(first, in: segments))
+      body.code.unsigned(0)
+      return
+    }
+    let target = try resolve(first, in: targets)
+    body.code.unsigned(try parseIndex(segments))
+    body.code.unsigned(target)
+  }
+
+  /// `$memory? offset=N? align=N?`; in front of a lane index a lone number is the lane, not the memory.
+  private mutating func parseMemoryArgument(
+    _ information: OpcodeInformation, hasLane: Bool, _ body: inout FunctionTextBody
+  ) throws(TextFormatError) {
+    var memory = 0
+    let isMemory: Bool
+    switch cursor.kind() {
+    case .identifier: isMemory = true
+    case .number where hasLane:
+      isMemory = cursor.kind(1) == .number || cursor.hasPrefix("offset=", 1) || cursor.hasPrefix("align=", 1)
+    case .number: isMemory = true
+    default: isMemory = false
+    }
+    if isMemory { memory = try parseIndex(memorySpace) }
+    var offset: UInt64 = 0
+    if cursor.hasPrefix("offset=") { offset = try parseAssignment("offset=", bitCount: 64) }
+    var alignmentLog2 = Int(information.naturalAlignmentLog2)
+    if cursor.hasPrefix("align=") {
+      let token = cursor.token()
+      let alignment = try parseAssignment("align=", bitCount: 32)
+      guard alignment.nonzeroBitCount == 1 else { throw cursor.error("alignment must be a power of two", at: token) }
+      alignmentLog2 = alignment.trailingZeroBitCount
+    }
+    body.code.unsigned(alignmentLog2 | (memory == 0 ? 0 : 0x40))
+    if memory != 0 { body.code.unsigned(memory) }
+    body.code.unsigned(offset)
+  }
+
+  private mutating func parseAssignment(_ prefix: String, bitCount: Int) throws(TextFormatError) -> UInt64 {
+    let token = cursor.token()
+    cursor.index += 1
+    return try cursor.unsigned(cursor.slice(token).dropFirst(prefix.utf8.count), bitCount: bitCount, at: token)
+  }
+
+  private mutating func parseProtection() throws(TextFormatError) -> UInt8 {
+    if cursor.takeKeyword("none") { return 0 }
+    if cursor.takeKeyword("read") { return 1 }
+    if cursor.takeKeyword("readwrite") { return 2 }
+    throw cursor.unexpected("none, read or readwrite")
+  }
+
+  private mutating func parseLane() throws(TextFormatError) -> UInt8 {
+    let token = cursor.token()
+    guard token.kind == .number else { throw cursor.unexpected("a lane index") }
+    guard let value = try? NumberLiteral.unsigned(cursor.slice(token), bitCount: 8) else {
+      // Signs, fractions and words that begin with a digit are no lane; a number too large is a malformed one.
+      let isInteger = (try? NumberLiteral.unsigned(cursor.slice(token), bitCount: 64)) != nil
+      throw cursor.error(isInteger ? "i8 constant out of range" : "unexpected token \(cursor.text(token))", at: token)
+    }
+    cursor.index += 1
+    return UInt8(value)
+  }
+
+  private mutating func parseShuffle(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    var lanes: [UInt8] = []
+    while cursor.kind() == .number { lanes.append(try parseLane()) }
+    guard lanes.count == 16 else { throw cursor.error("invalid lane length: \(lanes.count) lanes, expected 16", at: cursor.token()) }
+    body.code.raw(lanes)
+  }
+}

@@ -1,0 +1,260 @@
+/// Types, and the uses of types.
+extension ModuleTextParser {
+  // MARK: Value types
+
+  /// A value type's byte, nil if none stands here.
+  mutating func takeValueType() throws(TextFormatError) -> UInt8? {
+    let token = cursor.token()
+    if token.kind == .keyword {
+      let code: UInt8? =
+        switch cursor.text(token) {
+        case "i32": 0x7F
+        case "i64": 0x7E
+        case "f32": 0x7D
+        case "f64": 0x7C
+        case "v128": 0x7B
+        case "funcref": 0x70
+        case "externref": 0x6F
+        default: nil
+        }
+      if code != nil { cursor.index += 1 }
+      return code
+    }
+    guard cursor.isOpen("ref") else { return nil }
+    // `(ref null func)` is the long form of funcref. Other references are not in this language.
+    cursor.index += 2
+    guard cursor.takeKeyword("null"), let heapType = takeHeapType() else { throw cursor.unexpected("null func or null extern") }
+    try cursor.expectClose()
+    return heapType
+  }
+
+  mutating func expectValueType() throws(TextFormatError) -> UInt8 {
+    guard let type = try takeValueType() else {
+      if cursor.kind() == .keyword { throw cursor.error("unknown operator \(cursor.text(cursor.token()))", at: cursor.token()) }
+      throw cursor.unexpected("a value type")
+    }
+    return type
+  }
+
+  mutating func expectReferenceType() throws(TextFormatError) -> UInt8 {
+    let token = cursor.token()
+    let type = try expectValueType()
+    guard type == 0x70 || type == 0x6F else { throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token) }
+    return type
+  }
+
+  /// `func` or `extern`, as the byte of the nullable reference to it.
+  mutating func takeHeapType() -> UInt8? {
+    if cursor.takeKeyword("func") { return 0x70 }
+    if cursor.takeKeyword("extern") { return 0x6F }
+    return nil
+  }
+
+  // MARK: Function types
+
+  /// `(type $name? (func (param ...)* (result ...)*))`, the cursor after `type`.
+  mutating func parseTypeDefinition() throws(TextFormatError) {
+    let token = cursor.token()
+    let name = try cursor.takeIdentifier()
+    guard typeSpace.add(name) else { throw cursor.error("duplicate type \(cursor.text(token))", at: token) }
+    try cursor.expectOpen("func")
+    let (signature, _) = try parseSignature(namesAllowed: true)
+    try cursor.expectClose()
+    try cursor.expectClose()
+    if typeIndices[signature] == nil { typeIndices[signature] = types.count }
+    types.append(signature)
+  }
+
+  /// `(param ...)* (result ...)*` and the names of the parameters.
+  mutating func parseSignature(namesAllowed: Bool) throws(TextFormatError) -> (Signature, [String?]) {
+    var signature = Signature()
+    var names: [String?] = []
+    while cursor.takeOpen("param") {
+      if namesAllowed, cursor.kind() == .identifier {
+        names.append(try cursor.takeIdentifier())
+        signature.parameters.append(try expectValueType())
+      } else {
+        while cursor.kind() != .rightParenthesis {
+          signature.parameters.append(try expectValueType())
+          names.append(nil)
+        }
+      }
+      try cursor.expectClose()
+    }
+    while cursor.takeOpen("result") {
+      while cursor.kind() != .rightParenthesis { signature.results.append(try expectValueType()) }
+      try cursor.expectClose()
+    }
+    return (signature, names)
+  }
+
+  /// `(type x)? (param ...)* (result ...)*`: the index of the type, made if there is none like it.
+  mutating func parseTypeUse(namesAllowed: Bool) throws(TextFormatError) -> (index: Int, signature: Signature, names: [String?]) {
+    let token = cursor.token()
+    let explicit = try parseTypeReference()
+    let (signature, names) = try parseSignature(namesAllowed: namesAllowed)
+    guard let explicit else { return (typeIndex(of: signature), signature, names) }
+    let isInline = !signature.parameters.isEmpty || !signature.results.isEmpty
+    // An index beyond the explicit types is for the validator to refuse, unless its signature is needed here.
+    guard explicit < types.count else {
+      if isInline { throw cursor.error("unknown type \(explicit)", at: token) }
+      return (explicit, Signature(), [])
+    }
+    if isInline, types[explicit] != signature {
+      throw cursor.error("inline function type does not match type \(explicit)", at: token)
+    }
+    let known = types[explicit]
+    return (explicit, known, isInline ? names : Array(repeating: nil, count: known.parameters.count))
+  }
+
+  mutating func parseTypeReference() throws(TextFormatError) -> Int? {
+    guard cursor.takeOpen("type") else { return nil }
+    let index = try parseIndex(typeSpace)
+    try cursor.expectClose()
+    return index
+  }
+
+  mutating func typeIndex(of signature: Signature) -> Int {
+    if let index = typeIndices[signature] { return index }
+    types.append(signature)
+    typeIndices[signature] = types.count - 1
+    return types.count - 1
+  }
+
+  // MARK: Indices
+
+  func resolve(_ token: Token, in space: IndexSpace) throws(TextFormatError) -> Int {
+    if token.kind == .number { return Int(try cursor.unsigned(cursor.slice(token), bitCount: 32, at: token)) }
+    let name = try cursor.identifierName(token)
+    guard let index = space.index(of: name) else {
+      throw cursor.error("unknown \(space.kind) \(cursor.text(token))", at: token)
+    }
+    return index
+  }
+
+  mutating func parseIndex(_ space: IndexSpace) throws(TextFormatError) -> Int {
+    guard cursor.isIndex else { throw cursor.unexpected("an index or a name") }
+    let token = cursor.token()
+    cursor.index += 1
+    return try resolve(token, in: space)
+  }
+
+  mutating func takeIndex(_ space: IndexSpace) throws(TextFormatError) -> Int? {
+    cursor.isIndex ? try parseIndex(space) : nil
+  }
+
+  // MARK: Table, memory and global types
+
+  /// `i32` or `i64` before limits; true for i64.
+  mutating func parseAddressType() -> Bool {
+    if cursor.takeKeyword("i64") { return true }
+    _ = cursor.takeKeyword("i32")
+    return false
+  }
+
+  private mutating func parseLimits(bitCount: Int) throws(TextFormatError) -> (minimum: UInt64, maximum: UInt64?) {
+    let minimum = try cursor.expectUnsigned(bitCount: bitCount)
+    let maximum = cursor.kind() == .number ? try cursor.expectUnsigned(bitCount: bitCount) : nil
+    return (minimum, maximum)
+  }
+
+  /// The binary form of a table type after its address type.
+  mutating func parseTableType(is64: Bool) throws(TextFormatError) -> [UInt8] {
+    let limits = try parseLimits(bitCount: 64)
+    let element = try expectReferenceType()
+    return Self.tableType(element: element, is64: is64, limits)
+  }
+
+  static func tableType(element: UInt8, is64: Bool, _ limits: (minimum: UInt64, maximum: UInt64?)) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.byte(element)
+    writer.byte((limits.maximum == nil ? 0 : 1) | (is64 ? 4 : 0))
+    writer.unsigned(limits.minimum)
+    if let maximum = limits.maximum { writer.unsigned(maximum) }
+    return writer.bytes
+  }
+
+  /// `virtual? limits shared? pagesize? attribute*`, after the address type.
+  mutating func parseMemoryType(is64: Bool) throws(TextFormatError) -> [UInt8] {
+    var type = MemoryTypeText(is64: is64)
+    type.isVirtual = cursor.takeKeyword("virtual")
+    (type.minimum, type.maximum) = try parseLimits(bitCount: 64)
+    type.isShared = cursor.takeKeyword("shared")
+    type.pageByteCountLog2 = try parsePageSize()
+    try parseMemoryAttributes(into: &type)
+    return type.encoded
+  }
+
+  mutating func parsePageSize() throws(TextFormatError) -> UInt8? {
+    guard cursor.takeOpen("pagesize") else { return nil }
+    let token = cursor.token()
+    let size = try cursor.expectUnsigned(bitCount: 32)
+    guard size.nonzeroBitCount == 1 else { throw cursor.error("invalid custom page size", at: token) }
+    try cursor.expectClose()
+    return UInt8(size.trailingZeroBitCount)
+  }
+
+  private mutating func parseMemoryAttributes(into type: inout MemoryTypeText) throws(TextFormatError) {
+    var seen: Set<String> = []
+    while cursor.kind() == .leftParenthesis {
+      let keyword = cursor.token(1)
+      let word = keyword.kind == .keyword ? cursor.text(keyword) : ""
+      guard ["noaccess", "readonly", "mappable"].contains(word) else {
+        cursor.index += 1
+        throw cursor.unexpected("noaccess, readonly or mappable")
+      }
+      guard seen.insert(word).inserted else { throw cursor.error("duplicate memory attribute", at: keyword) }
+      cursor.index += 2
+      let pageCount = try cursor.expectUnsigned(bitCount: 64)
+      switch word {
+      case "noaccess": type.noAccess = pageCount
+      case "readonly": type.readOnly = pageCount
+      default: type.mappable = pageCount
+      }
+      try cursor.expectClose()
+    }
+  }
+
+  /// A global type: `t` or `(mut t)`.
+  mutating func parseGlobalType() throws(TextFormatError) -> [UInt8] {
+    guard cursor.takeOpen("mut") else { return [try expectValueType(), 0] }
+    let type = try expectValueType()
+    try cursor.expectClose()
+    return [type, 1]
+  }
+}
+
+/// A memory type as it was written, and its binary form.
+struct MemoryTypeText {
+  var is64: Bool
+  var minimum: UInt64 = 0
+  var maximum: UInt64?
+  var isShared = false
+  var pageByteCountLog2: UInt8?
+  var isVirtual = false
+  // Page counts of the sections; zero equals absence.
+  var noAccess: UInt64 = 0, readOnly: UInt64 = 0, mappable: UInt64 = 0
+
+  init(is64: Bool) { self.is64 = is64 }
+
+  /// Flags, limits, page size, and behind flag 0x20 the attributes of memory control.
+  var encoded: [UInt8] {
+    let attributes: UInt8 =
+      (noAccess > 0 ? 1 : 0) | (readOnly > 0 ? 2 : 0) | (isVirtual ? 4 : 0) | (mappable > 0 ? 8 : 0)
+    var flags: UInt8 = (maximum == nil ? 0 : 1) | (isShared ? 2 : 0) | (is64 ? 4 : 0)
+    if pageByteCountLog2 != nil { flags |= 8 }
+    if attributes != 0 { flags |= 0x20 }
+    var writer = ByteWriter()
+    writer.byte(flags)
+    writer.unsigned(minimum)
+    if let maximum { writer.unsigned(maximum) }
+    if let pageByteCountLog2 { writer.unsigned(pageByteCountLog2) }
+    if attributes != 0 {
+      writer.byte(attributes)
+      if noAccess > 0 { writer.unsigned(noAccess) }
+      if readOnly > 0 { writer.unsigned(readOnly) }
+      if mappable > 0 { writer.unsigned(mappable) }
+    }
+    return writer.bytes
+  }
+}
