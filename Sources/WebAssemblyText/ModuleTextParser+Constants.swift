@@ -19,7 +19,7 @@ extension ModuleTextParser {
     do {
       value = try read(cursor.slice(token))
     } catch {
-      throw cursor.error("\(type) constant out of range: \(cursor.text(token))", at: token)
+      throw cursor.error("constant out of range: \(cursor.text(token)) is no \(type)", at: token)
     }
     guard let value else {
       if token.kind == .keyword || token.kind == .number && isWellFormedNumber(token) { throw cursor.unexpected("an \(type) number") }
