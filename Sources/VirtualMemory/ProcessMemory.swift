@@ -41,8 +41,8 @@ public struct ProcessMemory: Hashable, Sendable {
     return result
   }
 
-  /// A file of /proc: its length is not known before it has been read.
-  private static func contents(of path: String) throws(VirtualMemoryError) -> [UInt8] {
+  /// A file of /proc, whole: its length is not known before it has been read, and a read gives less than asked for.
+  package static func contents(of path: String) throws(VirtualMemoryError) -> [UInt8] {
     var descriptor: CInt = -1
     // SAFETY: the path is zero-terminated and lives for the call.
     var failure = unsafe path.withCString { unsafe bindery_file_open($0, &descriptor) }

@@ -84,6 +84,13 @@ extension Memory {
     return unsafe base + Int(address)
   }
 
+  /// Pins a range for the rest of the memory's life: no guest and no host can unmap, protect, discard or unbind its pages any
+  /// more (`.pinned`). For memories that several guests import, so that none can take pages away under another.
+  /// - Throws: `.outOfBounds`, `.unmapped`, `.protected`: the pages must be readable now.
+  package func pinForever(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) {
+    _ = try pin(address: address, byteCount: byteCount, isWrite: false)
+  }
+
   /// True once bytes of a binding could not be read because its file disappeared; until it is unbound.
   public var isLost: Bool {
     guard lostPageCount > 0 else { return false }

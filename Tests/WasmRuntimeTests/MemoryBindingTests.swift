@@ -260,6 +260,22 @@ struct MemoryBindingTests {
     try binding.unbind()
   }
 
+  @Test("pages pinned for good stay: nobody can unmap, protect, discard or unbind them")
+  func pinnedForever() throws {
+    let memory = try Memories.virtual(4, 4)
+    let binding = try memory.bind(try file(pattern(100)), at: 0)
+    #expect(try memory.map(address: P, byteCount: P, protection: .readWrite))
+    expect(.unmapped) { try memory.pinForever(address: 0, byteCount: 3 * P) }
+    try memory.pinForever(address: 0, byteCount: 2 * P)
+    expect(.pinned) { try memory.unmap(address: 0, byteCount: P) }
+    expect(.pinned) { try memory.protect(address: P, byteCount: P, protection: .read) }
+    expect(.pinned) { try memory.discard(address: P, byteCount: P) }
+    #expect(throws: MemoryBindError.pinned) { try binding.unbind() }
+    try memory.write([1], address: P)
+    #expect(try memory.map(address: 2 * P, byteCount: P, protection: .readWrite))
+    try memory.unmap(address: 2 * P, byteCount: P)
+  }
+
   @Test("a file that is truncated while bound reads as zero; memory and binding say that it was lost, until it is unbound")
   func truncated() throws {
     let memory = try Memories.virtual(8, 8)
@@ -312,7 +328,8 @@ struct MemoryBindingTests {
     // Other tests map and open files meanwhile, so the mappings are counted in this memory's own addresses: what is left is
     // the page mapped above, and what has no access.
     let last = unsafe UInt(bitPattern: try memory.readablePointer(address: 15 * P, byteCount: 1))
-    #expect(try Smaps.accessibleMappingCount(in: (last - UInt(15 * P))..<(last + UInt(P))) == 1)
+    let accessible = try Smaps.accessibleMappings(in: (last - UInt(15 * P))..<(last + UInt(P)))
+    #expect(accessible.count == 1, "\(accessible)")
     // Descriptors are given out from the lowest free one up.
     #expect(try FileHandle(forReadingFrom: URL(filePath: path)).fileDescriptor < 1000)
   }
@@ -320,9 +337,13 @@ struct MemoryBindingTests {
 
 /// What /proc/self/smaps says about the mappings of an address range.
 enum Smaps {
+  private static func lines(_ name: String) throws -> [Substring] {
+    String(decoding: try ProcessMemory.contents(of: "/proc/self/\(name)"), as: UTF8.self).split(separator: "\n")
+  }
+
   /// Mappings that begin in the range and allow any access.
-  static func accessibleMappingCount(in range: Range<UInt>) throws -> Int {
-    try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n").count { line in
+  static func accessibleMappings(in range: Range<UInt>) throws -> [Substring] {
+    try lines("maps").filter { line in
       guard let start = line.split(separator: "-").first.flatMap({ UInt($0, radix: 16) }) else { return false }
       return range.contains(start) && !line.split(separator: " ")[1].hasPrefix("---")
     }
@@ -331,7 +352,7 @@ enum Smaps {
   static func anonymousByteCount(in range: Range<UInt>) throws -> Int {
     var isInside = false
     var total = 0
-    for line in try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n") {
+    for line in try lines("smaps") {
       if let dash = line.firstIndex(of: "-"), let start = UInt(line[..<dash], radix: 16) {
         isInside = range.contains(start)
       } else if isInside, line.hasPrefix("Anonymous:") {
