@@ -1,0 +1,120 @@
+import GuestImports
+
+/// Sines and cosines of rotary positions, kept between calls.
+///
+/// Every layer asks for the same positions, for queries and for keys; a table line is a pure function of its key. Direct
+/// mapped: a line is 16 bytes of key, then `pairCountMax` cosines, then as many sines.
+enum RotationTable {
+  static let lineCount = 128
+  static let pairCountMax = 256
+  private static let lineByteCount = 16 + pairCountMax * 8
+  static let byteCount = lineCount * lineByteCount
+
+  /// The line of this position: cosines at byte 16, sines after `pairCountMax` cosines.
+  static func line(position: Int32, pairCount: Int, base: Float, scale: Float) -> UnsafeRawPointer {
+    // The base enters the choice of the line: some models use one base in some layers and another in others.
+    let hash = UInt32(bitPattern: position) ^ (base.bitPattern &* 0x9e37_79b1) >> 26
+    let line = Workspace.persistent + Int(hash % UInt32(lineCount)) * lineByteCount
+    // Zero is not the key of any line: pairCount is at least 1.
+    let key = SIMD4<UInt32>(UInt32(bitPattern: position), base.bitPattern, scale.bitPattern, UInt32(pairCount))
+    if line.load(as: SIMD4<UInt32>.self) == key { return UnsafeRawPointer(line) }
+    let step = ScalarMath.logarithm(Double(base)) / Double(pairCount)
+    for pair in 0..<pairCount {
+      let angle = Double(position) * Double(scale) * ScalarMath.exponential(-Double(pair) * step)
+      let (sine, cosine) = ScalarMath.sineAndCosine(angle)
+      line.storeBytes(of: Float(cosine), toByteOffset: 16 + 4 * pair, as: Float.self)
+      line.storeBytes(of: Float(sine), toByteOffset: 16 + 4 * (pairCountMax + pair), as: Float.self)
+    }
+    line.storeBytes(of: key, as: SIMD4<UInt32>.self)
+    return UnsafeRawPointer(line)
+  }
+}
+
+@_expose(wasm, "rope")
+@_cdecl("rope")
+public func rope(
+  _ x: UInt64, _ positions: UInt64, _ rows: Int32, _ heads: Int32, _ headDimension: Int32, _ ropeDimension: Int32,
+  _ base: Float, _ scale: Float, _ mode: Int32
+) {
+  let headCount = count(heads), headDimension = count(headDimension), ropeDimension = count(ropeDimension)
+  guard mode == 0 || mode == 1 else { misuse("rope: unknown mode", mode) }
+  guard ropeDimension % 2 == 0, ropeDimension <= headDimension, ropeDimension <= 2 * RotationTable.pairCountMax else {
+    misuse("rope: dimension is odd, larger than the head or than 512:", Int32(ropeDimension))
+  }
+  guard base.isFinite, base >= 1, scale.isFinite else { misuse("rope: base is below 1 or not finite; mode", mode) }
+  let pairCount = ropeDimension / 2
+  guard pairCount > 0 else { return }
+  // Workspace is not used, but the persistent part must be there.
+  _ = Workspace.reserve(0)
+  var address = x
+  for row in 0..<count(rows) {
+    let position = scratch_i32_load(positions &+ 4 &* UInt64(row))
+    let table = RotationTable.line(position: position, pairCount: pairCount, base: base, scale: scale) + 16
+    for _ in 0..<headCount {
+      if mode == 0 {
+        rotateAdjacent(address, table, pairCount)
+      } else {
+        rotateHalves(address, table, pairCount)
+      }
+      address &+= 4 &* UInt64(headDimension)
+    }
+  }
+}
+
+/// Rotates pairs (x[2i], x[2i+1]).
+@inline(__always)
+private func rotateAdjacent(_ x: UInt64, _ table: UnsafeRawPointer, _ pairCount: Int) {
+  let sines = table + 4 * RotationTable.pairCountMax
+  var pair = 0
+  var address = x
+  while pair + 4 <= pairCount {
+    let cosine = floats(table + 4 &* pair, 0), sine = floats(sines + 4 &* pair, 0)
+    let negative = SIMD4<Float>() - sine
+    let low = scratch_load(address, 0), high = scratch_load(address, 16)
+    scratch_store(
+      address, 0,
+      low * f32x4_interleave_low(cosine, cosine) + f32x4_swap_pairs(low) * f32x4_interleave_low(negative, sine))
+    scratch_store(
+      address, 16,
+      high * f32x4_interleave_high(cosine, cosine) + f32x4_swap_pairs(high) * f32x4_interleave_high(negative, sine))
+    pair &+= 4
+    address &+= 32
+  }
+  while pair < pairCount {
+    let a = scratch_f32_load(address), b = scratch_f32_load(address &+ 4)
+    let cosine = table.load(fromByteOffset: 4 &* pair, as: Float.self)
+    let sine = sines.load(fromByteOffset: 4 &* pair, as: Float.self)
+    scratch_f32_store(address, a * cosine - b * sine)
+    scratch_f32_store(address &+ 4, b * cosine + a * sine)
+    pair &+= 1
+    address &+= 8
+  }
+}
+
+/// Rotates pairs (x[i], x[i + pairCount]).
+@inline(__always)
+private func rotateHalves(_ x: UInt64, _ table: UnsafeRawPointer, _ pairCount: Int) {
+  let sines = table + 4 * RotationTable.pairCountMax
+  var pair = 0
+  var address = x
+  var second = x &+ 4 &* UInt64(pairCount)
+  while pair + 4 <= pairCount {
+    let cosine = floats(table + 4 &* pair, 0), sine = floats(sines + 4 &* pair, 0)
+    let a = scratch_load(address, 0), b = scratch_load(second, 0)
+    scratch_store(address, 0, a * cosine - b * sine)
+    scratch_store(second, 0, b * cosine + a * sine)
+    pair &+= 4
+    address &+= 16
+    second &+= 16
+  }
+  while pair < pairCount {
+    let a = scratch_f32_load(address), b = scratch_f32_load(second)
+    let cosine = table.load(fromByteOffset: 4 &* pair, as: Float.self)
+    let sine = sines.load(fromByteOffset: 4 &* pair, as: Float.self)
+    scratch_f32_store(address, a * cosine - b * sine)
+    scratch_f32_store(second, b * cosine + a * sine)
+    pair &+= 1
+    address &+= 4
+    second &+= 4
+  }
+}
