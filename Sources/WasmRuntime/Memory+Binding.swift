@@ -70,8 +70,9 @@ extension Memory {
     guard !runs.contains(where: isPinned) else { throw .pinned }
     refreshViews(losing: record.pages)
     change { $0.remove(binding: id, in: record.pages) }
-    record.watch?.end()
     for pages in runs { dropHostPages(pages) }
+    // Last: until the pages are gone, another thread may be reading them.
+    record.watch?.end()
     bindings[id] = nil
   }
 

@@ -193,7 +193,8 @@ extension Memory {
       let count = extents.extentCount(mapping: pages, .anonymous, protection)
       do throws(VirtualMemoryError) {
         guard admits(extentCount: count) else { throw VirtualMemoryError(operation: .replace, errno: 12) }
-        try reservation.replace(at: offset, byteCount: byteCount, access: protection.access)
+        // Another thread may be about to store where these pages were writable a moment ago: see `mirrors`.
+        try reservation.replace(at: offset, byteCount: byteCount, access: hasOneUser ? protection.access : .readWrite)
       } catch {
         for done in ranges[..<index] { dropHostPages(done) }
         change { $0 = before }
@@ -226,13 +227,13 @@ extension Memory {
     Self.adjustTotalExtentCount(by: mirroredExtentCount - before)
   }
 
-  /// Contents of pages that are unmapped now go back to the system, and so does access, unless that would use up the
-  /// process's mappings: then the pages stay accessible to the host, empty, and only the page states refuse.
+  /// Contents of pages that are unmapped now go back to the system, and so does access, where protection is mirrored.
+  /// Where it is not, the pages stay accessible to the host, empty, and only the page states refuse.
   func dropHostPages(_ pages: Range<UInt64>) {
     let (offset, byteCount) = byteRange(pages)
     do throws(VirtualMemoryError) {
-      guard mirrors else { throw VirtualMemoryError(operation: .replace, errno: 12) }
-      try reservation.replace(at: offset, byteCount: byteCount, access: .none)
+      guard hasRoomToMirror else { throw VirtualMemoryError(operation: .replace, errno: 12) }
+      try reservation.replace(at: offset, byteCount: byteCount, access: hasOneUser ? .none : .readWrite)
     } catch {
       // A page that is mapped again is replaced first, so what stays here is never seen.
       try? reservation.discard(at: offset, byteCount: byteCount)
@@ -277,9 +278,17 @@ extension Memory {
     return isGiven
   }
 
-  /// Whether protection is mirrored: not when a guest has cut its memory into so many pieces that mirroring them would use up
-  /// the mappings of the process (unmap and protect are not refused for that).
-  private var mirrors: Bool {
+  /// Whether the processor's protection is lowered with that of pages.
+  ///
+  /// Not when several instances use the memory: another thread may be between the test of an access and the access. It then
+  /// finds the old bytes or zeroes, as if it had come first, instead of a page that ends the process.
+  private var mirrors: Bool { hasOneUser && hasRoomToMirror }
+
+  private var hasOneUser: Bool { unsafe views.count <= 1 }
+
+  /// False when a guest has cut its memory into so many pieces that mirroring them would use up the mappings of the process
+  /// (unmap and protect are not refused for that).
+  private var hasRoomToMirror: Bool {
     extents.extents.count <= limits.extentCountMax
       && Self.totalExtentCount.load(ordering: .relaxed) <= Self.totalExtentCountMax
   }

@@ -33,6 +33,9 @@ extension Memory {
   }
 
   /// Brings every view up to date, under the lock. `lost` are pages that allow less than before, so windows over them close.
+  ///
+  /// The instance of a view may run on another thread meanwhile: what it reads must be right whichever of the stores below it
+  /// sees. So only the limits change here, to zero or (growing) upwards; where a window starts is changed by its own thread.
   func refreshViews(losing lost: Range<UInt64>?) {
     for unsafe view in unsafe views { unsafe refresh(view, losing: lost) }
   }
@@ -42,14 +45,14 @@ extension Memory {
     // SAFETY: a registered view is alive.
     unsafe view.pointee.byte_count = byteCount
     guard hasPageStates else {
-      unsafe view.pointee.setReadWindow(0..<byteCount)
-      unsafe view.pointee.setWriteWindow(0..<byteCount)
+      unsafe view.pointee.read_limit = startPositions(in: 0..<byteCount)
+      unsafe view.pointee.write_limit = startPositions(in: 0..<byteCount)
       return
     }
     guard let lost else { return }
     let bytes = (lost.lowerBound << pageByteCountLog2)..<(lost.upperBound << pageByteCountLog2)
-    if unsafe view.pointee.readWindow.overlaps(bytes) { unsafe view.pointee.setReadWindow(0..<0) }
-    if unsafe view.pointee.writeWindow.overlaps(bytes) { unsafe view.pointee.setWriteWindow(0..<0) }
+    if unsafe view.pointee.readWindow.overlaps(bytes) { unsafe view.pointee.read_limit = (0, 0, 0, 0, 0) }
+    if unsafe view.pointee.writeWindow.overlaps(bytes) { unsafe view.pointee.write_limit = (0, 0, 0, 0, 0) }
   }
 
   /// Decides an access that missed the window of a view, and moves the window.

@@ -15,8 +15,8 @@ import WebAssembly
 /// behaviour depends on it. It never allows less than they do.
 ///
 /// A memory lives by itself: several instances in several stores may import it, on several threads. Changes of size and of
-/// page states take a lock. What a guest on another thread is doing meanwhile is not waited for: a page state must not be
-/// taken away (unmap, protect, unbind) while another thread runs in the memory. The exception is growing.
+/// page states take a lock, and each page's change is seen by a racing access of another instance either wholly or not at all:
+/// it succeeds, on the old bytes or on zeroes, or it traps. Nothing waits for it.
 ///
 /// Source: the memory-control proposal (2025-02), on memories of any index; the differences are in the article "Memory".
 @safe

@@ -154,6 +154,49 @@ struct MemoryModelTests {
     #expect(memory.extentCount == runs, "seed \(seed)")
   }
 
+  @Test("while one thread takes pages away and gives them back, others read values or trap, and the process lives")
+  func racing() async throws {
+    let folder = try TemporaryFolder()
+    let file = try RegularFile(path: try folder.write(Array(repeating: 5, count: Int(8 * P)), to: "f"))
+    let memory = try Memories.virtual(32, 32)
+    let views = (TestView(memory), TestView(memory))
+    #expect(try memory.map(address: 0, byteCount: 16 * P, protection: .readWrite))
+    await withTaskGroup(of: String?.self) { group in
+      for worker in 0..<2 as Range<UInt64> {
+        group.addTask {
+          let view = TestView(memory)
+          for step in 0..<100_000 as Range<UInt64> {
+            let address = (step &* 40_503) % (24 * P)
+            if address < 16 * P, step % 3 == worker {
+              if let fault = view.store(address, 0), fault != .unmapped, fault != .protected { return "store: \(fault)" }
+            } else {
+              switch view.load(address) {
+              case .success(let byte): if byte != 0, byte != 5 { return "load: \(byte)" }
+              case .failure(let fault): if fault != .unmapped, fault != .protected { return "load: \(fault)" }
+              }
+            }
+          }
+          return nil
+        }
+      }
+      group.addTask {
+        do {
+          for step in 0..<1500 as Range<UInt64> {
+            let address = step % 15 * P
+            try memory.protect(address: address, byteCount: 2 * P, protection: step % 2 == 0 ? .none : .read)
+            try memory.unmap(address: address, byteCount: P)
+            guard try memory.map(address: address, byteCount: P, protection: .readWrite) else { return "map" }
+            try memory.protect(address: address + P, byteCount: P, protection: .readWrite)
+            try memory.bind(file, at: 16 * P).unbind()
+          }
+          return nil
+        } catch { return "\(error)" }
+      }
+      for await failure in group { #expect(failure == nil) }
+    }
+    _ = views
+  }
+
   @Test("threads with a view each work in one memory while it grows, and while pages are mapped beside them")
   func threads() async throws {
     let memory = try Memories.virtual(64, 64)
