@@ -51,7 +51,7 @@ let package = Package(
 
     // Layer 2
     .target(name: "WebAssemblyText", dependencies: ["WebAssembly"], swiftSettings: strict),
-    .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors"], swiftSettings: strict),
+    .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors", "Tokenizers"], swiftSettings: strict),
     .target(
       name: "WasmRuntime", dependencies: ["WebAssembly", "VirtualMemory", "CInterpreter", "CPlatform"],
       swiftSettings: strict),
@@ -101,7 +101,7 @@ let package = Package(
     .testTarget(
       name: "WebAssemblyTextTests", dependencies: ["WebAssemblyText", "WebAssembly", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "_TestSupport"], swiftSettings: strict),
-    .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TensorFiles", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles", "Tensors", "_TestSupport"], swiftSettings: strict),
     .testTarget(

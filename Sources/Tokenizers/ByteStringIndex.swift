@@ -1,0 +1,53 @@
+/// Finds the token of a byte string: an open-addressing hash table of ids, whose keys are the token table's own bytes.
+struct ByteStringIndex: Sendable {
+  /// Id + 1 of the token in each slot; 0: free. The count is a power of two and at least twice the number of tokens.
+  private var slots: [UInt32]
+  private let mask: Int
+
+  init(_ table: TokenTable) {
+    var capacity = 16
+    while capacity < 2 * table.count { capacity *= 2 }
+    slots = [UInt32](repeating: 0, count: capacity)
+    mask = capacity - 1
+    // What the algorithm can make goes first; a control token is found by the same text only if nothing else has it.
+    for id in 0..<table.count where Self.isMade(table.kinds[id]) { insert(id, table) }
+    for id in 0..<table.count where !Self.isMade(table.kinds[id]) { insert(id, table) }
+  }
+
+  private static func isMade(_ kind: TokenKind) -> Bool { kind == .normal || kind == .byte || kind == .unused }
+
+  /// The first of two equal tokens stays.
+  private mutating func insert(_ id: Int, _ table: TokenTable) {
+    let range = table.range(of: id)
+    var slot = Self.hash(table.bytes, range) & mask
+    while slots[slot] != 0 {
+      if Self.equal(table.bytes, table.range(of: Int(slots[slot]) - 1), table.bytes, range) { return }
+      slot = (slot + 1) & mask
+    }
+    slots[slot] = UInt32(id + 1)
+  }
+
+  /// The token whose bytes are `bytes[range]`.
+  func find(_ bytes: [UInt8], _ range: Range<Int>, _ table: TokenTable) -> Int? {
+    var slot = Self.hash(bytes, range) & mask
+    while slots[slot] != 0 {
+      let id = Int(slots[slot]) - 1
+      if Self.equal(table.bytes, table.range(of: id), bytes, range) { return id }
+      slot = (slot + 1) & mask
+    }
+    return nil
+  }
+
+  /// FNV-1a with a last mix: tokens have seven bytes on average, too few for anything wider to pay.
+  private static func hash(_ bytes: [UInt8], _ range: Range<Int>) -> Int {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for index in range { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
+    return Int(truncatingIfNeeded: hash ^ hash >> 29)
+  }
+
+  static func equal(_ a: [UInt8], _ aRange: Range<Int>, _ b: [UInt8], _ bRange: Range<Int>) -> Bool {
+    guard aRange.count == bRange.count else { return false }
+    for index in 0..<aRange.count where a[aRange.lowerBound + index] != b[bRange.lowerBound + index] { return false }
+    return true
+  }
+}

@@ -1,1 +1,0 @@
-// The Tokenizers room; see ARCHITECTURE in README.md.

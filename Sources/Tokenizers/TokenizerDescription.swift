@@ -1,0 +1,32 @@
+/// Everything a tokenizer is built from, whichever file it came out of. Names and numbers are those of GGUF's
+/// `tokenizer.ggml.*` keys, the widest of the sources.
+public struct TokenizerDescription: Sendable {
+  /// The algorithm: `gpt2` is byte-level BPE, `llama` SentencePiece, `bert` WordPiece.
+  public var model: String
+  /// How text is cut before the algorithm runs: `smollm`, `gpt-2`, `llama-bpe`, `qwen2` ...
+  public var preTokenizer: String?
+  /// The text of each token.
+  public var tokens: PackedStrings
+  /// Number of `TokenKind` of each token; empty: all are normal.
+  public var tokenKinds: [Int32] = []
+  /// Of each token; SentencePiece only.
+  public var scores: [Float] = []
+  /// Two parts with a space between, the first merge first.
+  public var merges = PackedStrings([])
+
+  public var bosID: TokenID?
+  public var eosID: TokenID?
+  /// End of a turn and end of a message, where they differ from the end of the sequence.
+  public var eotID: TokenID?
+  public var eomID: TokenID?
+  public var unknownID: TokenID?
+  public var paddingID: TokenID?
+  /// Nil where the source does not say: then the pre-tokenizer's family decides.
+  public var addsBOS: Bool?
+  public var addsEOS: Bool?
+
+  public init(model: String, tokens: PackedStrings) {
+    self.model = model
+    self.tokens = tokens
+  }
+}
