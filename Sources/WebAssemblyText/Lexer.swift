@@ -170,6 +170,7 @@ struct Lexer {
     position += 2
     if peek(0) == UInt8(ascii: "\"") {
       let nameStart = position
+      if let next = peek(1), next < 0x20 { throw error("empty annotation id", at: start) }
       try skipString()
       let name = try StringLiteral.bytes(of: nameStart..<position, in: bytes)
       if name.isEmpty { throw error("empty annotation id", at: start) }
@@ -185,8 +186,6 @@ struct Lexer {
       case UInt8(ascii: "("):
         if peek(1) == UInt8(ascii: ";") {
           try skipBlockComment()
-        } else if peek(1) == UInt8(ascii: "@") {
-          try skipAnnotation()
         } else {
           depth += 1
           position += 1

@@ -22,7 +22,8 @@ extension ModuleTextParser {
       throw cursor.error("constant out of range: \(cursor.text(token)) is no \(type)", at: token)
     }
     guard let value else {
-      if token.kind == .keyword || token.kind == .number && isWellFormedNumber(token) { throw cursor.unexpected("an \(type) number") }
+      let isPattern = cursor.isKeyword("nan:canonical") || cursor.isKeyword("nan:arithmetic")
+      if token.kind == .keyword && (isPattern || !cursor.hasPrefix("nan:")) || token.kind == .number && isWellFormedNumber(token) { throw cursor.unexpected("an \(type) number") }
       throw cursor.error("unknown operator \(cursor.text(token))", at: token)
     }
     cursor.index += 1
@@ -30,7 +31,7 @@ extension ModuleTextParser {
   }
 
   /// A number of another kind is an unexpected token; digits that are no number at all are an unknown operator.
-  private func isWellFormedNumber(_ token: Token) -> Bool {
+  func isWellFormedNumber(_ token: Token) -> Bool {
     do {
       return try NumberLiteral.float64(cursor.slice(token)) != nil
     } catch {
@@ -52,10 +53,16 @@ extension ModuleTextParser {
     }
     let isFloat = cursor.text(shapeToken).hasPrefix("f")
     cursor.index += 1
-    for _ in 0..<(128 / bitCount) {
-      guard cursor.kind() == .number || cursor.kind() == .keyword && isLaneKeyword else {
-        throw cursor.error("wrong number of lane literals: \(cursor.text(shapeToken)) has \(128 / bitCount)", at: cursor.token())
-      }
+    let laneCount = 128 / bitCount
+    var written = 0
+    while cursor.kind(written) == .number || cursor.kind(written) == .reserved || cursor.hasPrefix("nan", written)
+      || cursor.isKeyword("inf", written)
+    { written += 1 }
+    let hasWrongWord = (0..<written).contains { cursor.kind($0) == .reserved || cursor.kind($0) == .number && !isWellFormedNumber(cursor.token($0)) }
+    guard written == laneCount || hasWrongWord else {
+      throw cursor.error("wrong number of lane literals: \(cursor.text(shapeToken)) has \(laneCount), found \(written)", at: shapeToken)
+    }
+    for _ in 0..<laneCount {
       switch (isFloat, bitCount) {
       case (true, 32): body.code.littleEndian(try parseFloat32())
       case (true, _): body.code.littleEndian(try parseFloat64())
@@ -65,10 +72,8 @@ extension ModuleTextParser {
       default: body.code.littleEndian(try parseInteger(bitCount: 64))
       }
     }
-    if cursor.kind() == .number {
-      throw cursor.error("wrong number of lane literals: \(cursor.text(shapeToken)) has \(128 / bitCount)", at: cursor.token())
-    }
   }
 
-  private var isLaneKeyword: Bool { cursor.hasPrefix("nan") || cursor.isKeyword("inf") }
+  /// `nan`, `nan:0x1` and `inf` are numbers that look like keywords.
+  var isFloatKeyword: Bool { cursor.hasPrefix("nan") || cursor.isKeyword("inf") }
 }

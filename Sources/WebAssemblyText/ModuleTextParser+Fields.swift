@@ -101,7 +101,13 @@ extension ModuleTextParser {
     nextTable += 1
     tableCount += 1
     guard cursor.kind() != .number else {
-      tables.raw(try parseTableType(is64: is64))
+      let type = try parseTableType(is64: is64)
+      guard cursor.kind() == .leftParenthesis else {
+        tables.raw(type)
+        return
+      }
+      // An initial value for every element.
+      tables.raw([0x40, 0x00] + type + (try parseFoldedConstant()))
       return
     }
     // `reftype (elem ...)`: the table's size is the number of its elements.
@@ -113,7 +119,7 @@ extension ModuleTextParser {
     try cursor.expectClose()
     tables.raw(Self.tableType(element: element, is64: is64, (UInt64(count), UInt64(count))))
     let offset: [UInt8] = [is64 ? 0x42 : 0x41, 0, 0x0B]
-    if areIndices || (count == 0 && element == 0x70) {
+    if areIndices || (count == 0 && element == .funcref) {
       writeActiveElements(table: index, offset: offset, kind: .indices, count: count, items.bytes)
     } else {
       writeActiveElements(table: index, offset: offset, kind: .expressions(element), count: count, items.bytes)
@@ -162,7 +168,7 @@ extension ModuleTextParser {
 
   // MARK: Element segments
 
-  private enum ElementKind { case indices, expressions(UInt8) }
+  private enum ElementKind { case indices, expressions(ValueTypeText) }
 
   mutating func parseElement() throws(TextFormatError) {
     _ = try cursor.takeIdentifier()
@@ -178,8 +184,9 @@ extension ModuleTextParser {
     guard table != nil || isOffset else { return try parseElementList(flagsForIndices: 1, prefix: [], isActive: false) }
     let offset = try parseOffset()
     var prefix = ByteWriter()
-    if let table, table != 0 || cursor.isKeyword("externref") { prefix.unsigned(table) }
-    let hasTable = !prefix.bytes.isEmpty
+    // A table that was written stays written, table 0 too.
+    if let table { prefix.unsigned(table) }
+    let hasTable = table != nil
     prefix.raw(offset)
     try parseElementList(flagsForIndices: hasTable ? 2 : 0, prefix: prefix.bytes, isActive: true)
   }
@@ -203,33 +210,31 @@ extension ModuleTextParser {
     let type = try expectReferenceType()
     let count = try parseElementExpressions(into: &items)
     // Flag 4 (table 0, no type) can only hold funcref.
-    if flagsForIndices == 0 && type != 0x70 {
+    if flagsForIndices == 0 && type != .funcref {
       elements.byte(6)
       elements.byte(0)
     } else {
       elements.byte(flagsForIndices | 4)
     }
     elements.raw(prefix)
-    if flagsForIndices != 0 || type != 0x70 { elements.byte(type) }
+    if flagsForIndices != 0 || type != .funcref { elements.valueType(type) }
     elements.unsigned(count)
     elements.raw(items.bytes)
   }
 
   private mutating func writeActiveElements(table: Int, offset: [UInt8], kind: ElementKind, count: Int, _ items: [UInt8]) {
     elementCount += 1
-    let hasTable = table != 0
     switch kind {
     case .indices:
-      elements.byte(hasTable ? 2 : 0)
-      if hasTable { elements.unsigned(table) }
+      elements.byte(2)
+      elements.unsigned(table)
       elements.raw(offset)
-      if hasTable { elements.byte(0) }
+      elements.byte(0)
     case .expressions(let type):
-      let isLong = hasTable || type != 0x70
-      elements.byte(isLong ? 6 : 4)
-      if isLong { elements.unsigned(table) }
+      elements.byte(6)
+      elements.unsigned(table)
       elements.raw(offset)
-      if isLong { elements.byte(type) }
+      elements.valueType(type)
     }
     elements.unsigned(count)
     elements.raw(items)

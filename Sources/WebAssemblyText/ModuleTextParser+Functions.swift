@@ -14,9 +14,9 @@ extension ModuleTextParser {
 
     var body = FunctionTextBody()
     try addParameters(use.names, to: &body)
-    var locals: [(type: UInt8, count: Int)] = []
+    var locals: [(type: ValueTypeText, count: Int)] = []
     while cursor.takeOpen("local") {
-      func add(_ type: UInt8) {
+      func add(_ type: ValueTypeText) {
         if locals.last?.type == type { locals[locals.count - 1].count += 1 } else { locals.append((type, 1)) }
       }
       if cursor.kind() == .identifier {
@@ -40,7 +40,7 @@ extension ModuleTextParser {
     code.unsigned(locals.count)
     for group in locals {
       code.unsigned(group.count)
-      code.byte(group.type)
+      code.valueType(group.type)
     }
     try parseInstructions(&body)
     code.raw(body.code.bytes)

@@ -71,7 +71,11 @@ extension ModuleTextParser {
   private mutating func parseBlockType() throws(TextFormatError) -> [UInt8] {
     let isExplicit = cursor.isOpen("type")
     let use = try parseBlockTypeUse()
-    if !isExplicit, use.signature.parameters.isEmpty, use.signature.results.count <= 1 { return [use.signature.results.first ?? 0x40] }
+    if !isExplicit, use.signature.parameters.isEmpty, use.signature.results.count <= 1 {
+      var writer = ByteWriter()
+      if let result = use.signature.results.first { writer.valueType(result) } else { writer.byte(0x40) }
+      return writer.bytes
+    }
     var writer = ByteWriter()
     writer.signed(Int64(isExplicit ? use.index : typeIndex(of: use.signature)))
     return writer.bytes
@@ -123,6 +127,7 @@ extension ModuleTextParser {
     try parseInstructions(&body)
     try cursor.expectClose()
     if cursor.takeOpen("else") {
+      body.code.byte(0x05)
       try parseInstructions(&body)
       try cursor.expectClose()
     }
@@ -136,6 +141,7 @@ extension ModuleTextParser {
     let token = cursor.token()
     let mnemonic = cursor.text(token)
     guard var opcode = Opcode.byMnemonic[mnemonic], mnemonic != "else", mnemonic != "end" else {
+      if Self.structuralWords.contains(mnemonic) { throw cursor.unexpected("an instruction") }
       throw cursor.error("unknown operator \(mnemonic)", at: token)
     }
     cursor.index += 1
@@ -203,15 +209,18 @@ extension ModuleTextParser {
     case .f64: body.code.littleEndian(try parseFloat64())
     case .v128: try parseVector(&body)
     case .referenceType:
-      guard let heapType = takeHeapType() else { throw cursor.unexpected("func or extern") }
-      body.code.byte(heapType)
+      if let heapType = takeHeapType() {
+        body.code.byte(heapType)
+      } else {
+        body.code.signed(Int64(try parseIndex(typeSpace)))
+      }
     case .selectTypes:
-      var types: [UInt8] = []
+      var types: [ValueTypeText] = []
       while cursor.takeOpen("result") {
         while cursor.kind() != .rightParenthesis { types.append(try expectValueType()) }
         try cursor.expectClose()
       }
-      body.code.vector(types)
+      body.code.valueTypes(types)
     }
   }
 
@@ -276,7 +285,7 @@ extension ModuleTextParser {
     var alignmentLog2 = Int(information.naturalAlignmentLog2)
     if cursor.hasPrefix("align=") {
       let token = cursor.token()
-      let alignment = try parseAssignment("align=", bitCount: 32)
+      let alignment = try parseAssignment("align=", bitCount: 64)
       guard alignment.nonzeroBitCount == 1 else { throw cursor.error("alignment must be a power of two", at: token) }
       alignmentLog2 = alignment.trailingZeroBitCount
     }
@@ -298,21 +307,25 @@ extension ModuleTextParser {
     throw cursor.unexpected("none, read or readwrite")
   }
 
-  private mutating func parseLane() throws(TextFormatError) -> UInt8 {
+  private mutating func parseLane(isShuffle: Bool = false) throws(TextFormatError) -> UInt8 {
     let token = cursor.token()
-    guard token.kind == .number else { throw cursor.unexpected("a lane index") }
+    guard isLaneLike else { throw cursor.unexpected("a lane index") }
     guard let value = try? NumberLiteral.unsigned(cursor.slice(token), bitCount: 8) else {
-      // Signs, fractions and words that begin with a digit are no lane; a number too large is a malformed one.
-      let isInteger = (try? NumberLiteral.unsigned(cursor.slice(token), bitCount: 64)) != nil
-      throw cursor.error(isInteger ? "i8 constant out of range" : "unexpected token \(cursor.text(token))", at: token)
+      var isTooLarge = isShuffle
+      do { isTooLarge = try isTooLarge || NumberLiteral.unsigned(cursor.slice(token), bitCount: 64) != nil } catch { isTooLarge = true }
+      throw isTooLarge
+        ? cursor.error("i8 constant out of range: \(cursor.text(token)) is no lane index", at: token) : cursor.unexpected("a lane index")
     }
     cursor.index += 1
     return UInt8(value)
   }
 
+  /// True at a number, whatever its form: `-1`, `0.5` and `nan` are numbers, but no lanes.
+  private var isLaneLike: Bool { cursor.kind() == .number || isFloatKeyword }
+
   private mutating func parseShuffle(_ body: inout FunctionTextBody) throws(TextFormatError) {
     var lanes: [UInt8] = []
-    while cursor.kind() == .number { lanes.append(try parseLane()) }
+    while isLaneLike { lanes.append(try parseLane(isShuffle: true)) }
     guard lanes.count == 16 else { throw cursor.error("invalid lane length: \(lanes.count) lanes, expected 16", at: cursor.token()) }
     body.code.raw(lanes)
   }

@@ -2,8 +2,8 @@
 extension ModuleTextParser {
   // MARK: Value types
 
-  /// A value type's byte, nil if none stands here.
-  mutating func takeValueType() throws(TextFormatError) -> UInt8? {
+  /// A value type, nil if none stands here.
+  mutating func takeValueType() throws(TextFormatError) -> ValueTypeText? {
     let token = cursor.token()
     if token.kind == .keyword {
       let code: UInt8? =
@@ -17,29 +17,45 @@ extension ModuleTextParser {
         case "externref": 0x6F
         default: nil
         }
-      if code != nil { cursor.index += 1 }
-      return code
+      guard let code else { return nil }
+      cursor.index += 1
+      return ValueTypeText(code: code)
     }
-    guard cursor.isOpen("ref") else { return nil }
-    // `(ref null func)` is the long form of funcref. Other references are not in this language.
-    cursor.index += 2
-    guard cursor.takeKeyword("null"), let heapType = takeHeapType() else { throw cursor.unexpected("null func or null extern") }
+    guard cursor.takeOpen("ref") else { return nil }
+    // `(ref null func)` is the long form of funcref. Other typed references have their binary form here, so that it is the
+    // decoder who says that the language has none.
+    let isNullable = cursor.takeKeyword("null")
+    let type: ValueTypeText
+    if let heapType = takeHeapType() {
+      type = isNullable ? ValueTypeText(code: heapType) : ValueTypeText(code: 0x64, heapType: Int64(heapType) - 0x80)
+    } else {
+      type = ValueTypeText(code: isNullable ? 0x63 : 0x64, heapType: Int64(try parseIndex(typeSpace)))
+    }
     try cursor.expectClose()
-    return heapType
+    return type
   }
 
-  mutating func expectValueType() throws(TextFormatError) -> UInt8 {
+  /// Words of the language that are no instructions and no types.
+  static let structuralWords: Set = [
+    "type", "param", "result", "local", "func", "table", "memory", "global", "elem", "data", "export", "import", "mut", "then", "else",
+    "end", "offset", "item", "declare", "module", "start",
+  ]
+
+  mutating func expectValueType() throws(TextFormatError) -> ValueTypeText {
     guard let type = try takeValueType() else {
-      if cursor.kind() == .keyword { throw cursor.error("unknown operator \(cursor.text(cursor.token()))", at: cursor.token()) }
+      // A word of the language in the wrong place is unexpected; any other is unknown.
+      if cursor.kind() == .keyword, !Self.structuralWords.contains(cursor.text(cursor.token())) {
+        throw cursor.error("unknown operator \(cursor.text(cursor.token()))", at: cursor.token())
+      }
       throw cursor.unexpected("a value type")
     }
     return type
   }
 
-  mutating func expectReferenceType() throws(TextFormatError) -> UInt8 {
+  mutating func expectReferenceType() throws(TextFormatError) -> ValueTypeText {
     let token = cursor.token()
     let type = try expectValueType()
-    guard type == 0x70 || type == 0x6F else { throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token) }
+    guard type.isReference else { throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token) }
     return type
   }
 
@@ -84,6 +100,10 @@ extension ModuleTextParser {
     while cursor.takeOpen("result") {
       while cursor.kind() != .rightParenthesis { signature.results.append(try expectValueType()) }
       try cursor.expectClose()
+    }
+    for word: StaticString in ["type", "param"] where cursor.isOpen(word) {
+      cursor.index += 1
+      throw cursor.unexpected("something else: `type`, `param` and `result` come in this order")
     }
     return (signature, names)
   }
@@ -152,22 +172,33 @@ extension ModuleTextParser {
     return false
   }
 
-  private mutating func parseLimits(bitCount: Int) throws(TextFormatError) -> (minimum: UInt64, maximum: UInt64?) {
-    let minimum = try cursor.expectUnsigned(bitCount: bitCount)
-    let maximum = cursor.kind() == .number ? try cursor.expectUnsigned(bitCount: bitCount) : nil
+  /// Both numbers are read as 64-bit ones: that an i32 memory has at most 65 536 pages is for the validator to say.
+  private mutating func parseLimits() throws(TextFormatError) -> (minimum: UInt64, maximum: UInt64?) {
+    let minimum = try parseLimit()
+    let maximum = cursor.kind() == .number ? try parseLimit() : nil
     return (minimum, maximum)
+  }
+
+  private mutating func parseLimit() throws(TextFormatError) -> UInt64 {
+    let token = cursor.token()
+    do {
+      return try cursor.expectUnsigned(bitCount: 64)
+    } catch {
+      guard error.message.hasPrefix("constant out of range") else { throw error }
+      throw cursor.error("i64 constant out of range: \(cursor.text(token))", at: token)
+    }
   }
 
   /// The binary form of a table type after its address type.
   mutating func parseTableType(is64: Bool) throws(TextFormatError) -> [UInt8] {
-    let limits = try parseLimits(bitCount: 64)
+    let limits = try parseLimits()
     let element = try expectReferenceType()
     return Self.tableType(element: element, is64: is64, limits)
   }
 
-  static func tableType(element: UInt8, is64: Bool, _ limits: (minimum: UInt64, maximum: UInt64?)) -> [UInt8] {
+  static func tableType(element: ValueTypeText, is64: Bool, _ limits: (minimum: UInt64, maximum: UInt64?)) -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(element)
+    writer.valueType(element)
     writer.byte((limits.maximum == nil ? 0 : 1) | (is64 ? 4 : 0))
     writer.unsigned(limits.minimum)
     if let maximum = limits.maximum { writer.unsigned(maximum) }
@@ -178,7 +209,7 @@ extension ModuleTextParser {
   mutating func parseMemoryType(is64: Bool) throws(TextFormatError) -> [UInt8] {
     var type = MemoryTypeText(is64: is64)
     type.isVirtual = cursor.takeKeyword("virtual")
-    (type.minimum, type.maximum) = try parseLimits(bitCount: 64)
+    (type.minimum, type.maximum) = try parseLimits()
     type.isShared = cursor.takeKeyword("shared")
     type.pageByteCountLog2 = try parsePageSize()
     try parseMemoryAttributes(into: &type)
@@ -217,10 +248,39 @@ extension ModuleTextParser {
 
   /// A global type: `t` or `(mut t)`.
   mutating func parseGlobalType() throws(TextFormatError) -> [UInt8] {
-    guard cursor.takeOpen("mut") else { return [try expectValueType(), 0] }
-    let type = try expectValueType()
-    try cursor.expectClose()
-    return [type, 1]
+    let isMutable = cursor.takeOpen("mut")
+    var writer = ByteWriter()
+    writer.valueType(try expectValueType())
+    if isMutable { try cursor.expectClose() }
+    writer.byte(isMutable ? 1 : 0)
+    return writer.bytes
+  }
+}
+
+/// A value type as its binary form has it: one byte, or the byte of a typed reference and its heap type.
+struct ValueTypeText: Hashable {
+  var code: UInt8
+  var heapType: Int64?
+
+  init(code: UInt8, heapType: Int64? = nil) {
+    self.code = code
+    self.heapType = heapType
+  }
+
+  static let funcref = ValueTypeText(code: 0x70)
+
+  var isReference: Bool { heapType != nil || code == 0x70 || code == 0x6F }
+}
+
+extension ByteWriter {
+  mutating func valueType(_ type: ValueTypeText) {
+    byte(type.code)
+    if let heapType = type.heapType { signed(heapType) }
+  }
+
+  mutating func valueTypes(_ types: [ValueTypeText]) {
+    unsigned(types.count)
+    for type in types { valueType(type) }
   }
 }
 

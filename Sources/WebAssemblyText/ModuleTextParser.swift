@@ -5,10 +5,9 @@
 /// module go into a name section. Nothing is validated here: a well-formed text of an invalid module gives its binary.
 /// Source: WebAssembly specification, chapter 6; memory types of memory control: `(memory i64 virtual 16 1024)`.
 struct ModuleTextParser {
-  /// A function type as its value-type bytes.
   struct Signature: Hashable {
-    var parameters: [UInt8] = []
-    var results: [UInt8] = []
+    var parameters: [ValueTypeText] = []
+    var results: [ValueTypeText] = []
   }
 
   enum FieldKind { case `import`, function, table, memory, global, export, start, element, data }
@@ -194,8 +193,8 @@ struct ModuleTextParser {
     var typeSection = ByteWriter()
     for type in types {
       typeSection.byte(0x60)
-      typeSection.vector(type.parameters)
-      typeSection.vector(type.results)
+      typeSection.valueTypes(type.parameters)
+      typeSection.valueTypes(type.results)
     }
     section(1, count: types.count, typeSection)
     section(2, count: importCount, imports)

@@ -78,13 +78,19 @@ struct SuiteTextTests {
     }
   }
 
+  /// The suite is of two minds about limits beyond the address type: the core scripts call them invalid, one script of the
+  /// threads proposal malformed. For us they are well-formed and invalid.
+  static func isInvalidRather(_ script: String, _ message: String) -> Bool {
+    script == "threads/memory-shared.wast" && message == "i32 constant out of range"
+  }
+
   @Test("quoted texts are refused with the suite's words", arguments: scripts)
   func quotedTexts(script: String) throws {
     let text = [UInt8](try Data(contentsOf: try #require(Self.suite).appending(path: script)))
     for command in try WebAssemblyText.script(text).commands {
       switch command.kind {
       case .assertMalformed(let module, let message):
-        guard case .text(let quoted) = module.form else { continue }
+        guard case .text(let quoted) = module.form, !Self.isInvalidRather(script, message) else { continue }
         do throws(TextFormatError) {
           _ = try WebAssemblyText.binary(of: quoted)
           Issue.record("\(script):\(command.line): accepted; expected \(message)")
