@@ -35,27 +35,28 @@ extension BinaryReader {
     do { return try readUInt64() } catch { throw WasmParseError(error) }
   }
 
-  /// The number of elements of a vector. Each element takes at least one byte, so a larger count cannot be true and must not
-  /// reserve memory.
-  mutating func count() throws(WasmParseError) -> Int {
-    let start = offset
-    let count = Int(try u32())
-    guard count <= remainingByteCount else { throw WasmParseError("length out of bounds", at: start) }
-    return count
-  }
+  /// The number of elements of a vector. Each element takes at least one byte, so no more than `remainingByteCount` may be
+  /// reserved for it; a larger count runs into the end.
+  mutating func count() throws(WasmParseError) -> Int { Int(try u32()) }
 
   mutating func valueType() throws(WasmParseError) -> ValueType {
     let start = offset
-    guard let type = ValueType(rawValue: try byte()) else { throw WasmParseError("malformed value type", at: start) }
-    return type
+    let code = try byte()
+    if let type = ValueType(rawValue: code) { return type }
+    throw Self.typeError(code, "malformed value type", at: start)
   }
 
   mutating func referenceType() throws(WasmParseError) -> ValueType {
     let start = offset
-    guard let type = ValueType(rawValue: try byte()), type.isReference else {
-      throw WasmParseError("malformed reference type", at: start)
-    }
-    return type
+    let code = try byte()
+    if let type = ValueType(rawValue: code), type.isReference { return type }
+    throw Self.typeError(code, "malformed reference type", at: start)
+  }
+
+  /// Typed references (`ref`, `ref null`) are a known part of WebAssembly 3.0 that this version does not have.
+  private static func typeError(_ code: UInt8, _ message: String, at offset: Int) -> WasmParseError {
+    guard code == 0x63 || code == 0x64 else { return WasmParseError(message, at: offset) }
+    return WasmParseError("\(message): typed function references are not supported", at: offset, isUnsupported: true)
   }
 
   mutating func v128() throws(WasmParseError) -> V128Bits {

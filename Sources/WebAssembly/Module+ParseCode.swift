@@ -19,7 +19,7 @@ extension ModuleParser {
       case .block, .loop: openBlocks.append(false)
       case .if: openBlocks.append(true)
       case .else:
-        guard openBlocks.last == true else { throw WasmParseError("misplaced ELSE opcode", at: instruction.offset) }
+        guard openBlocks.last == true else { throw WasmParseError("END opcode expected", at: instruction.offset) }
         openBlocks[openBlocks.count - 1] = false
       case .end: if openBlocks.popLast() == nil { return }
       case .memoryInit, .dataDrop:
@@ -30,34 +30,23 @@ extension ModuleParser {
   }
 
   mutating func parseCode(_ reader: inout BinaryReader) throws(WasmParseError) {
-    let start = reader.offset
     let count = try reader.count()
-    guard count == definedFunctionCount else {
-      throw WasmParseError("function and code section have inconsistent lengths", at: start)
-    }
-    hasSeenCode = true
-    module.functionBodies.reserveCapacity(count)
+    module.functionBodies.reserveCapacity(min(count, reader.remainingByteCount))
     for _ in 0..<count {
-      let start = reader.offset
       let byteCount = Int(try reader.u32())
-      guard byteCount <= reader.remainingByteCount else {
-        throw WasmParseError("unexpected end of section or function", at: start)
-      }
-      let bodyEnd = reader.offset + byteCount
-      let sectionEnd = reader.limit(toEnd: bodyEnd)
+      let start = reader.offset
       let locals = try parseLocals(&reader)
       let codeStart = reader.offset
       try checkInstructions(&reader)
-      guard reader.isAtEnd else { throw WasmParseError("END opcode expected", at: reader.offset) }
-      module.functionBodies.append(FunctionBody(locals: locals, codeRange: codeStart..<bodyEnd))
-      _ = reader.limit(toEnd: sectionEnd)
+      guard reader.offset == start + byteCount else { throw WasmParseError("section size mismatch", at: reader.offset) }
+      module.functionBodies.append(FunctionBody(locals: locals, codeRange: codeStart..<reader.offset))
     }
   }
 
   private func parseLocals(_ reader: inout BinaryReader) throws(WasmParseError) -> [FunctionBody.LocalGroup] {
     let groupCount = try reader.count()
     var groups: [FunctionBody.LocalGroup] = []
-    groups.reserveCapacity(groupCount)
+    groups.reserveCapacity(min(groupCount, reader.remainingByteCount))
     var total: UInt64 = 0
     for _ in 0..<groupCount {
       let start = reader.offset
@@ -72,7 +61,7 @@ extension ModuleParser {
   /// The flags of an element segment: bit 0 not active; bit 1 explicit table, or declarative; bit 2 expressions.
   mutating func parseElementSegments(_ reader: inout BinaryReader) throws(WasmParseError) {
     let count = try reader.count()
-    module.elementSegments.reserveCapacity(count)
+    module.elementSegments.reserveCapacity(min(count, reader.remainingByteCount))
     for _ in 0..<count {
       let start = reader.offset
       let flags = try reader.u32()
@@ -107,12 +96,12 @@ extension ModuleParser {
     let count = try reader.count()
     if usesExpressions {
       var expressions: [ConstantExpression] = []
-      expressions.reserveCapacity(count)
+      expressions.reserveCapacity(min(count, reader.remainingByteCount))
       for _ in 0..<count { expressions.append(try parseConstantExpression(&reader)) }
       return .expressions(expressions)
     }
     var functions: [UInt32] = []
-    functions.reserveCapacity(count)
+    functions.reserveCapacity(min(count, reader.remainingByteCount))
     for _ in 0..<count { functions.append(try reader.u32()) }
     return .functions(functions)
   }
@@ -123,7 +112,7 @@ extension ModuleParser {
     if let dataCount = module.dataCount, Int(dataCount) != count {
       throw WasmParseError("data count and data section have inconsistent lengths", at: countOffset)
     }
-    module.dataSegments.reserveCapacity(count)
+    module.dataSegments.reserveCapacity(min(count, reader.remainingByteCount))
     for _ in 0..<count {
       let start = reader.offset
       let flags = try reader.u32()

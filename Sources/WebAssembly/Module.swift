@@ -15,6 +15,8 @@ public struct Module: Sendable {
   public internal(set) var tables: [TableType] = []
   public internal(set) var memories: [MemoryType] = []
   public internal(set) var globals: [GlobalType] = []
+  /// The initial value of the elements of each table that the module defines; nil: null.
+  public internal(set) var tableInitializers: [ConstantExpression?] = []
   /// The initial values of the globals that the module defines.
   public internal(set) var globalInitializers: [ConstantExpression] = []
   public internal(set) var exports: [Export] = []
@@ -60,13 +62,13 @@ public struct Import: Hashable, Sendable {
     case global(GlobalType)
   }
 
-  public let module: String
-  public let name: String
+  public let module: Name
+  public let name: Name
   public let kind: Kind
   /// The position in the module's bytes.
   public let offset: Int
 
-  public init(module: String, name: String, kind: Kind, offset: Int = 0) {
+  public init(module: Name, name: Name, kind: Kind, offset: Int = 0) {
     self.module = module
     self.name = name
     self.kind = kind
@@ -80,12 +82,12 @@ public struct Export: Hashable, Sendable {
     case function = 0, table, memory, global
   }
 
-  public let name: String
+  public let name: Name
   public let kind: Kind
   public let index: UInt32
   public let offset: Int
 
-  public init(name: String, kind: Kind, index: UInt32, offset: Int = 0) {
+  public init(name: Name, kind: Kind, index: UInt32, offset: Int = 0) {
     self.name = name
     self.kind = kind
     self.index = index

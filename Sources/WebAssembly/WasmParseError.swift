@@ -6,10 +6,13 @@ public struct WasmParseError: Error, Hashable, Sendable, CustomStringConvertible
   public let message: String
   /// The position in the module's bytes.
   public let offset: Int
+  /// Whether the bytes belong to a part of WebAssembly 3.0 that this version does not have.
+  public let isUnsupported: Bool
 
-  public init(_ message: String, at offset: Int) {
+  public init(_ message: String, at offset: Int, isUnsupported: Bool = false) {
     self.message = message
     self.offset = offset
+    self.isUnsupported = isUnsupported
   }
 
   init(_ error: BinaryReadingError) {
