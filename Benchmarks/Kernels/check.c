@@ -143,13 +143,13 @@ static void check_functions(void) {
   memcpy(out, x, (size_t)n * 4);
   EACH(tk_silu(out, out, n), v / (1 + exp(-v)), 3e-7);
 
-  const ptrdiff_t shapes[] = {1, 7, 31, 64, 100, 576, 1000};
-  const uint32_t float_types[] = {TK_TYPE_F32, TK_TYPE_F16, TK_TYPE_BF16};
+  const ptrdiff_t shapes[] = {1, 7, 31, 512, 100, 576, 1000};
   for (int s = 0; s < 7; s++) {
     const ptrdiff_t columns = shapes[s], rows = 3;
     double *wanted = malloc((size_t)(rows * columns) * 8);
-    for (int t = 0; t < 3; t++) {
-      const uint32_t type = float_types[t];
+    for (int t = 0; t < type_count; t++) {
+      const uint32_t type = all_types[t];
+      if (columns % tk_block_element_count(type) != 0) continue;
       const size_t size = (size_t)tk_row_byte_count(type, columns);
       uint8_t *weight = guarded(size), *bias = guarded(size);
       random_weights(weight, type, columns);

@@ -98,15 +98,28 @@ static void scale(float *out, const float *x, ptrdiff_t count, float factor) {
   for (ptrdiff_t i = 0; i < count; i++) o[i] = s[i] * factor;
 }
 
+// Weights and biases of any type: 256 of them at a time as f32, the longest block.
+enum { tk_weight_chunk = 256 };
+
+static void dequantize_row(float *out, const void *w, uint32_t type, ptrdiff_t row, ptrdiff_t columns);
+
+/// Elements [first, first + count) of a vector of any weight type: where they lie, if that is f32, or converted in `buffer`.
+TK_INLINE const tk_f32 *tk_weights_from(
+  const void *w, uint32_t type, ptrdiff_t first, ptrdiff_t count, float buffer[tk_weight_chunk]) {
+  const uint8_t *p = (const uint8_t *)w + tk_row_byte_count(type, first);
+  if (type == TK_TYPE_F32) return (const tk_f32 *)p;
+  dequantize_row(buffer, p, type, 0, count);
+  return buffer;
+}
+
 static void add_bias(float *out, const float *x, const void *bias, uint32_t type, ptrdiff_t rows, ptrdiff_t columns) {
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    tk_f32 *o = out + r * columns; const tk_f32 *s = x + r * columns;
-    if (type == TK_TYPE_F32) {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] + ((const tk_f32 *)bias)[i];
-    } else if (type == TK_TYPE_F16) {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] + tk_half_to_float(((const tk_u16 *)bias)[i]);
-    } else {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] + tk_bf16_to_float(((const tk_u16 *)bias)[i]);
+  for (ptrdiff_t first = 0; first < columns; first += tk_weight_chunk) {
+    const ptrdiff_t count = columns - first < tk_weight_chunk ? columns - first : tk_weight_chunk;
+    float buffer[tk_weight_chunk];
+    const tk_f32 *b = tk_weights_from(bias, type, first, count, buffer);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+      tk_f32 *o = out + r * columns + first; const tk_f32 *s = x + r * columns + first;
+      for (ptrdiff_t i = 0; i < count; i++) o[i] = s[i] + b[i];
     }
   }
 }
@@ -148,12 +161,11 @@ static void rms_norm(
       for (ptrdiff_t i = 0; i < columns; i++) squares += s[i] * s[i];
     }
     const float factor = 1.0f / sqrtf(squares / (float)columns + eps);
-    if (type == TK_TYPE_F32) {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] * factor * ((const tk_f32 *)weight)[i];
-    } else if (type == TK_TYPE_F16) {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] * factor * tk_half_to_float(((const tk_u16 *)weight)[i]);
-    } else {
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = s[i] * factor * tk_bf16_to_float(((const tk_u16 *)weight)[i]);
+    for (ptrdiff_t first = 0; first < columns; first += tk_weight_chunk) {
+      const ptrdiff_t count = columns - first < tk_weight_chunk ? columns - first : tk_weight_chunk;
+      float buffer[tk_weight_chunk];
+      const tk_f32 *w = tk_weights_from(weight, type, first, count, buffer);
+      for (ptrdiff_t i = 0; i < count; i++) o[first + i] = s[first + i] * factor * w[i];
     }
   }
 }
@@ -174,13 +186,12 @@ static void layer_norm(
       for (ptrdiff_t i = 0; i < columns; i++) squares += (s[i] - mean) * (s[i] - mean);
     }
     const float factor = 1.0f / sqrtf(squares / (float)columns + eps);
-    if (type == TK_TYPE_F32) {
-      const tk_f32 *w = weight, *b = bias;
-      for (ptrdiff_t i = 0; i < columns; i++) o[i] = (s[i] - mean) * factor * w[i] + b[i];
-    } else {
-      for (ptrdiff_t i = 0; i < columns; i++) {
-        o[i] = (s[i] - mean) * factor * tk_load_element(weight, type, i) + tk_load_element(bias, type, i);
-      }
+    for (ptrdiff_t first = 0; first < columns; first += tk_weight_chunk) {
+      const ptrdiff_t count = columns - first < tk_weight_chunk ? columns - first : tk_weight_chunk;
+      float buffer[tk_weight_chunk], second_buffer[tk_weight_chunk];
+      const tk_f32 *w = tk_weights_from(weight, type, first, count, buffer);
+      const tk_f32 *b = tk_weights_from(bias, type, first, count, second_buffer);
+      for (ptrdiff_t i = 0; i < count; i++) o[first + i] = (s[first + i] - mean) * factor * w[i] + b[i];
     }
   }
 }

@@ -91,8 +91,8 @@ void tk_matmul(
   float *out, const float *x, const void *activations, const void *w, uint32_t type, ptrdiff_t rows, ptrdiff_t columns_in,
   ptrdiff_t columns_out, ptrdiff_t first, ptrdiff_t count);
 
-/// out[count, columns] = rows [first, first + count) of w[?, columns] as f32. Exact for all types but q4_K and q6_K, whose
-/// products round once or twice in f32.
+/// out[count, columns] = rows [first, first + count) of w[?, columns] as f32. Exact: what the definition of the type gives,
+/// rounded once to f32.
 void tk_dequantize_rows(
   float *out, const void *w, uint32_t type, ptrdiff_t first, ptrdiff_t count, ptrdiff_t columns);
 
@@ -101,7 +101,7 @@ void tk_get_rows(float *out, const void *w, uint32_t type, const int32_t *ids, p
 
 // MARK: Normalisation, positions
 
-/// out = x / sqrt(mean(x²) + eps) * weight, per row of x[rows, columns]; weight[columns] of type f32, f16 or bf16.
+/// out = x / sqrt(mean(x²) + eps) * weight, per row of x[rows, columns]; weight[columns] of any supported type.
 /// out may equal x. Relative error below 1e-6.
 void tk_rms_norm(
   float *out, const float *x, const void *weight, uint32_t type, ptrdiff_t rows, ptrdiff_t columns, float eps);
@@ -153,7 +153,7 @@ void tk_attention(
 void tk_add(float *out, const float *a, const float *b, ptrdiff_t count);
 void tk_mul(float *out, const float *a, const float *b, ptrdiff_t count);
 void tk_scale(float *out, const float *x, ptrdiff_t count, float factor);
-/// out[rows, columns] = x + bias[columns], bias of type f32, f16 or bf16.
+/// out[rows, columns] = x + bias[columns], bias of any supported type.
 void tk_add_bias(float *out, const float *x, const void *bias, uint32_t type, ptrdiff_t rows, ptrdiff_t columns);
 /// x / (1 + e^-x). Relative error below 1e-6.
 void tk_silu(float *out, const float *x, ptrdiff_t count);

@@ -1,0 +1,97 @@
+import CTensorKernels
+
+#if OpenBLAS
+  import COpenBLAS
+#endif
+
+/// The native kernels over raw pointers: what the host functions of the native provider call after checking their arguments.
+///
+///     guest's call -> arguments checked against page states -> NativeKernels -> own kernels (CTensorKernels)
+///                                                                            \-> OpenBLAS: f32 products of many rows
+///
+/// Nothing here allocates, throws or starts a thread. Work is split by the caller: `matmulSlice` by output columns,
+/// `attentionSlice` by rows and heads, `matmulPrepare` by rows; everything else by calling it on parts of the rows or elements.
+/// Disjoint parts may run on several threads at once. Pointers may have any alignment. A call uses at most 64 KiB of its thread's
+/// stack. Shapes, units and tolerances of each operation: `CTensorKernels.h`.
+package enum NativeKernels {
+  /// The instructions in use: `portable`, `avx2` or `avx512`; and, if the build has it, that OpenBLAS takes dense products.
+  package static var description: String {
+    // SAFETY: a string literal of the C library.
+    let level = unsafe String(cString: tk_level_name(tk_level()))
+    return hasOpenBLAS ? "\(level), OpenBLAS" : level
+  }
+
+  /// Whether dense products of many rows go to OpenBLAS in this build (package trait `OpenBLAS`).
+  package static var hasOpenBLAS: Bool {
+    #if OpenBLAS
+      true
+    #else
+      false
+    #endif
+  }
+
+  /// Whether `type` (its ggml number) can be a weight type of `matmulSlice` and `getRows`.
+  package static func supports(_ type: UInt32) -> Bool { tk_type_is_supported(type) }
+
+  // MARK: Matrix products
+
+  /// Bytes of workspace that `matmulPrepare` fills: 0 where the product reads x itself (f32, f16, bf16), otherwise about
+  /// 1.5 bytes per element of x. Alignment: any, 64 is fastest.
+  package static func matmulWorkspaceByteCount(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int) -> Int {
+    tk_activations_byte_count(type, rows, columnsIn)
+  }
+
+  /// Quantises x[rows, columnsIn] to 8 bits per block of 32, for every product of this x with weights of a quantised type, and any
+  /// number of threads. A no-op for the float types. `firstRow` and `rowCount` select rows, so that several threads can share it.
+  package static func matmulPrepare(
+    x: UnsafePointer<Float>, rows: Int, columnsIn: Int, type: UInt32, into workspace: UnsafeMutableRawPointer, firstRow: Int = 0,
+    rowCount: Int? = nil
+  ) {
+    guard tk_activations_byte_count(type, 1, columnsIn) > 0 else { return }
+    // SAFETY: the caller's x has rows · columnsIn elements and the workspace matmulWorkspaceByteCount bytes; the rows lie within.
+    unsafe tk_quantize_activations(workspace, x, columnsIn, firstRow, rowCount ?? rows - firstRow)
+  }
+
+  /// Columns [first, first + count) of out[rows, columnsOut] = x · Wᵀ, W row-major [columnsOut, columnsIn] of `type`.
+  /// - Parameter prepared: what `matmulPrepare` made of x; not read for the float types.
+  package static func matmulSlice(
+    out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, prepared: UnsafeRawPointer?, weights: UnsafeRawPointer, type: UInt32,
+    rows: Int, columnsIn: Int, columnsOut: Int, first: Int, count: Int
+  ) {
+    #if OpenBLAS
+      let addressBits = UInt(bitPattern: out) | UInt(bitPattern: x) | UInt(bitPattern: weights)
+      if addressBits % 4 == 0, isForOpenBLAS(type: type, rows: rows, columnsIn: columnsIn, columnsOut: columnsOut, count: count) {
+        _ = openBLASIsSingleThreaded
+        // SAFETY: operands as below, aligned to 4 bytes and of 31-bit dimensions, as checked here. Row r of the result is written
+        // at out + r · columnsOut + first, within out because first + count <= columnsOut.
+        unsafe cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, blasint(rows), blasint(count), blasint(columnsIn), 1, x, blasint(columnsIn),
+          weights.assumingMemoryBound(to: Float.self) + first * columnsIn, blasint(columnsIn), 0, out + first, blasint(columnsOut))
+        return
+      }
+    #endif
+    // SAFETY: the caller checked that out, x and weights hold the elements that the shape says, and first + count <= columnsOut;
+    // prepared holds matmulWorkspaceByteCount bytes for a quantised type.
+    unsafe tk_matmul(out, x, prepared, weights, type, rows, columnsIn, columnsOut, first, count)
+  }
+
+  /// Slices of `matmulSlice` should start at multiples of this many columns: the width of a tile. A ragged slice is right, but
+  /// repeats or wastes lanes; slices below 16 columns are slow.
+  package static func matmulSliceGranularity(type: UInt32, rows: Int) -> Int {
+    Int(tk_level()) == TK_LEVEL_AVX2 ? 16 : 32
+  }
+
+  #if OpenBLAS
+    /// Measured (K 384...1536, N 384...2048): from 16 rows up OpenBLAS is 1.1 to 1.6 times faster than our f32 kernel, below 8 rows
+    /// up to 3 times slower. Against the portable level it wins earlier.
+    private static var openBLASRowCountMin: Int { Int(tk_level()) == TK_LEVEL_PORTABLE ? 4 : 16 }
+
+    private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {
+      type == UInt32(TK_TYPE_F32) && rows >= openBLASRowCountMin && count >= 16 && columnsIn >= 16
+        && max(rows, columnsIn, columnsOut) <= Int(blasint.max)
+    }
+
+    /// Threads are ours: OpenBLAS uses the calling one. Set before the first product, not at start-up.
+    private static let openBLASIsSingleThreaded: Void = openblas_set_num_threads(1)
+  #endif
+}
