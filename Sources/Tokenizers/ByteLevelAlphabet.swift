@@ -20,32 +20,29 @@ struct ByteLevelAlphabet {
     self.byteOfScalar = byteOfScalar
   }
 
-  /// Appends the bytes that `spelling[range]` stands for. A character outside the alphabet stands for its own UTF-8: some
-  /// vocabularies have literal text among their tokens.
-  func append(_ spelling: [UInt8], _ range: Range<Int>, to bytes: inout [UInt8]) {
+  /// Writes the bytes that `spelling[range]` stands for to `bytes` from `offset` on, never more than `range.count`, and
+  /// returns the offset behind them. A character outside the alphabet stands for its own UTF-8: some vocabularies have
+  /// literal text among their tokens.
+  @inline(__always)
+  func write(_ spelling: Span<UInt8>, _ range: Range<Int>, to bytes: inout MutableSpan<UInt8>, at offset: Int) -> Int {
+    let byteOfScalar = byteOfScalar.span
     var index = range.lowerBound
+    var offset = offset
     while index < range.upperBound {
       let lead = spelling[index]
-      if lead < 0x80 {
-        // Visible ASCII stands for itself; the rest is literal text.
-        bytes.append(lead)
-        index += 1
-        continue
-      }
-      if lead & 0xE0 == 0xC0, index + 1 < range.upperBound {
-        let scalar = Int(lead & 0x1F) << 6 | Int(spelling[index + 1] & 0x3F)
+      index += 1
+      var byte = lead
+      // ASCII is visible and stands for itself, or is literal text; so is all that is not spelled by two bytes.
+      if lead & 0xE0 == 0xC0, index < range.upperBound {
+        let scalar = Int(lead & 0x1F) << 6 | Int(spelling[index] & 0x3F)
         if scalar < 0x144, byteOfScalar[scalar] >= 0 {
-          bytes.append(UInt8(truncatingIfNeeded: byteOfScalar[scalar]))
-          index += 2
-          continue
+          byte = UInt8(truncatingIfNeeded: byteOfScalar[scalar])
+          index += 1
         }
       }
-      bytes.append(lead)
-      index += 1
-      while index < range.upperBound, spelling[index] & 0xC0 == 0x80 {
-        bytes.append(spelling[index])
-        index += 1
-      }
+      bytes[offset] = byte
+      offset += 1
     }
+    return offset
   }
 }

@@ -35,7 +35,7 @@ public struct BytePairTokenizer: Tokenizer {
       }
     }
     self.merges = try MergeTable(description.merges, table: table, index: index, alphabet: alphabet)
-    self.byteTokens = (0..<256).map { byte in index.find([UInt8(byte)], 0..<1, table).map { Int32($0) } ?? -1 }
+    self.byteTokens = (0..<256).map { byte in index.find([UInt8(byte)].span, 0..<1, table).map { Int32($0) } ?? -1 }
     self.specials = SpecialTokenMatcher(table)
     // The family of Llama 3 was published with words that are tokens but that its merges do not make, and with a BOS.
     let isLlama3 = preTokenizer == .llama3 && !["dbrx", "smaug-bpe"].contains(description.preTokenizer)
@@ -89,7 +89,7 @@ public struct BytePairTokenizer: Tokenizer {
   private func encodeWord(
     _ bytes: [UInt8], _ word: Range<Int>, _ encoder: inout BytePairEncoder, _ ids: inout [TokenID]
   ) {
-    if let wholeWords, let id = wholeWords.find(bytes, word, table) {
+    if let wholeWords, let id = wholeWords.find(bytes.span, word, table) {
       ids.append(TokenID(Int32(id)))
       return
     }

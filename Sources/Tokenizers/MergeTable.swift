@@ -66,7 +66,7 @@ extension MergeTable {
     }
     self.init(capacityFor: merges.count)
     var cursor = merges.cursor
-    var parts: [UInt8] = []
+    var parts = [UInt8](repeating: 0, count: 64)
     var guess = 0
     for rank in 0..<merges.count {
       guard let range = cursor.next() else { preconditionFailure("PackedStrings has checked its lengths") }
@@ -74,21 +74,20 @@ extension MergeTable {
       guard range.count >= 3, let space = merges.bytes[range.lowerBound + 1..<range.upperBound].firstIndex(of: 0x20) else {
         throw TokenizerError(.malformed, "merge \(rank) is not two parts with a space between")
       }
-      parts.removeAll(keepingCapacity: true)
-      alphabet.append(merges.bytes, range.lowerBound..<space, to: &parts)
-      let middle = parts.count
-      alphabet.append(merges.bytes, space + 1..<range.upperBound, to: &parts)
+      if parts.count < range.count { parts = [UInt8](repeating: 0, count: 2 * range.count) }
+      var target = parts.mutableSpan
+      let middle = alphabet.write(merges.bytes.span, range.lowerBound..<space, to: &target, at: 0)
+      let end = alphabet.write(merges.bytes.span, space + 1..<range.upperBound, to: &target, at: middle)
       // Vocabularies list what merges make in their order: the token after the last result is nearly always right.
       guess += 1
-      let whole = 0..<parts.count
-      if guess >= table.count || !ByteStringIndex.equal(table.bytes, table.range(of: guess), parts, whole)
-        || table.kinds[guess] != .normal
+      if guess >= table.count || table.kinds[guess] != .normal
+        || !ByteStringIndex.equal(table.bytes.span, table.range(of: guess), parts.span, 0..<end)
       {
-        guard let found = index.find(parts, whole, table) else { throw Self.missing(parts[...], rank) }
+        guard let found = index.find(parts.span, 0..<end, table) else { throw Self.missing(parts[..<end], rank) }
         guess = found
       }
-      guard let left = index.find(parts, 0..<middle, table) else { throw Self.missing(parts[..<middle], rank) }
-      guard let right = index.find(parts, middle..<parts.count, table) else { throw Self.missing(parts[middle...], rank) }
+      guard let left = index.find(parts.span, 0..<middle, table) else { throw Self.missing(parts[..<middle], rank) }
+      guard let right = index.find(parts.span, middle..<end, table) else { throw Self.missing(parts[middle..<end], rank) }
       append(left: left, right: right, result: guess)
     }
   }

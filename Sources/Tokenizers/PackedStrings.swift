@@ -34,13 +34,18 @@ public struct PackedStrings: Hashable, Sendable {
 
     /// Where the next string's bytes are; nil at the end, or when its length is wrong.
     mutating func next() -> Range<Int>? {
+      guard let range = Self.range(in: bytes.span, at: offset) else { return nil }
+      offset = range.upperBound
+      return range
+    }
+
+    @inline(__always)
+    private static func range(in bytes: Span<UInt8>, at offset: Int) -> Range<Int>? {
       guard bytes.count - offset >= 8 else { return nil }
       var length: UInt64 = 0
       for index in 0..<8 { length |= UInt64(bytes[offset + index]) << UInt64(8 * index) }
       guard length <= UInt64(bytes.count - offset - 8) else { return nil }
-      let start = offset + 8
-      offset = start + Int(length)
-      return start..<offset
+      return offset + 8..<offset + 8 + Int(length)
     }
   }
 

@@ -23,10 +23,11 @@ struct TokenTable: Sendable {
     guard packed.count < MergeTable.tokenCountMax, packed.bytes.count < Int(UInt32.max) else {
       throw TokenizerError(.unsupported, "\(packed.count) tokens; fewer than \(MergeTable.tokenCountMax) are supported")
     }
-    bytes.reserveCapacity(max(0, packed.bytes.count - 8 * packed.count))
+    bytes = [UInt8](repeating: 0, count: packed.bytes.count - 8 * packed.count)
     offsets.reserveCapacity(packed.count + 1)
     self.kinds.reserveCapacity(packed.count)
     var cursor = packed.cursor
+    var end = 0
     for id in 0..<packed.count {
       guard let range = cursor.next() else { preconditionFailure("PackedStrings has checked its lengths") }
       let number = kinds.isEmpty ? 1 : kinds[id]
@@ -35,11 +36,16 @@ struct TokenTable: Sendable {
         throw TokenizerError(.malformed, "token \(id) has the unknown kind \(number); expected 0...6")
       }
       switch kind {
-      case .normal, .unused, .byte: alphabet.append(packed.bytes, range, to: &bytes)
-      case .control, .userDefined, .unknown: bytes.append(contentsOf: packed.bytes[range])
+      case .normal, .unused, .byte:
+        var target = bytes.mutableSpan
+        end = alphabet.write(packed.bytes.span, range, to: &target, at: end)
+      case .control, .userDefined, .unknown:
+        bytes.replaceSubrange(end..<end + range.count, with: packed.bytes[range])
+        end += range.count
       }
-      offsets.append(UInt32(bytes.count))
+      offsets.append(UInt32(end))
       self.kinds.append(kind)
     }
+    bytes.removeLast(bytes.count - end)
   }
 }
