@@ -1,0 +1,47 @@
+import Foundation
+import Testing
+import VirtualMemory
+import WasmRuntime
+import WebAssembly
+import _TestSupport
+
+@Suite("Memories where addresses or turns are scarce")
+struct MemoryScarcityTests {
+  #if os(Linux)
+  @Test("with little address space a plain memory gets less room to grow, and a virtual one is refused")
+  func littleAddressSpace() async {
+    await #expect(processExitsWith: .success) {
+      var limit = rlimit(rlim_cur: 2 << 30, rlim_max: 2 << 30)
+      guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { exit(2) }
+      let plain = try Memories.plain(1)
+      guard plain.grow(by: 1024) == 1, plain.grow(by: 40_000) == nil, plain.pageCount == 1025 else { exit(3) }
+      try plain.write([1], address: 1025 * P - 1)
+      do {
+        _ = try Memories.virtual(0, 1 << 20)
+        exit(4)
+      } catch let error as MemoryAllocationError {
+        guard error.description.hasPrefix("memory allocation failure: 68719476736 bytes: cannot reserve") else { exit(5) }
+      }
+    }
+  }
+  #endif
+
+  @Test("of two threads that map one page, exactly one succeeds and the other is told")
+  func racingMap() async throws {
+    let memory = try Memories.virtual(256, 256)
+    for page in 0..<256 as Range<UInt64> {
+      let outcomes = await withTaskGroup(of: MemoryFault?.self) { group in
+        for _ in 0..<2 {
+          group.addTask {
+            do throws(MemoryAccessError) {
+              guard try memory.map(address: page * P, byteCount: P, protection: .readWrite) else { return .allocationFailure }
+              return nil
+            } catch { return error.fault }
+          }
+        }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(outcomes.count { $0 == nil } == 1 && outcomes.count { $0 == .alreadyMapped } == 1)
+    }
+  }
+}
