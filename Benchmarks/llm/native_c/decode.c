@@ -1,7 +1,7 @@
 // One decoding step's matrix products of a `llama` model of SmolLM2-135M's shape, in native C with the kernels of
 // Sources/CTensorKernels: what the wasm provider is held against. One thread, one row, each level of instructions.
 //
-//   make -C Benchmarks/llm/native_c run            (or: ./decode [blocks] [steps])
+//   make -C Benchmarks/llm/native_c run            (or: .build/native_c/decode [blocks] [steps])
 //
 // Prints one line per level: milliseconds per token and tokens per second, best and median of the steps. The weights are
 // random blocks of the right types and sizes (Q4_1 for the blocks, Q8_0 for the output matrix): 96.6 MB, as in the file.
