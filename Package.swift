@@ -50,7 +50,7 @@ let package = Package(
     .target(name: "ModelPrograms", dependencies: ["CModelPrograms"], swiftSettings: strict),
 
     // Layer 2
-    .target(name: "WebAssemblyText", dependencies: ["WebAssembly"], swiftSettings: strict),
+    .target(name: "WebAssemblyText", dependencies: ["WebAssembly", "BinaryReading"], swiftSettings: strict),
     .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors", "Tokenizers"], swiftSettings: strict),
     .target(
       name: "WasmRuntime", dependencies: ["WebAssembly", "VirtualMemory", "CInterpreter", "CPlatform"],

@@ -15,3 +15,11 @@ public enum WebAssemblyText {
   /// The commands of a script. Text modules in it are translated; quoted ones are left as text.
   public static func script(_ text: [UInt8]) throws(TextFormatError) -> Script { try ScriptParser.parse(text) }
 }
+
+extension WebAssemblyText {
+  /// The text of a module, in the style of one instruction a line. Reading it back with ``binary(of:)`` gives the same binary,
+  /// custom sections other than names and over-long numbers aside.
+  ///
+  /// - Throws: `WasmParseError` if a function body cannot be decoded; a validated module never throws.
+  public static func text(of module: Module) throws(WasmParseError) -> String { try ModulePrinter.print(module) }
+}

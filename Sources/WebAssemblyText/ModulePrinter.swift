@@ -1,0 +1,201 @@
+import WebAssembly
+
+/// Writes a module in the text format, one instruction a line, so that reading it back gives the same binary.
+///
+/// What the text cannot say is lost: custom sections other than names, and lengths written longer than they need be.
+struct ModulePrinter {
+  let module: Module
+  let names: ModuleNames
+  private(set) var text = ""
+  var indentation = 0
+
+  static func print(_ module: Module) throws(WasmParseError) -> String {
+    var printer = ModulePrinter(module: module, names: ModuleNames(module))
+    try printer.printModule()
+    return printer.text
+  }
+
+  private init(module: Module, names: ModuleNames) {
+    self.module = module
+    self.names = names
+  }
+
+  mutating func line(_ content: String) {
+    for _ in 0..<indentation { text += "  " }
+    text += content
+    text += "\n"
+  }
+
+  // MARK: The module
+
+  private mutating func printModule() throws(WasmParseError) {
+    line("(module" + (names.module.map { " " + ModuleNames.identifier($0) } ?? ""))
+    indentation += 1
+    for (index, type) in module.types.enumerated() {
+      line("(type\(named(.type, index)) (func\(signature(type))))")
+    }
+    printImports()
+    for index in module.importedTableCount..<module.tables.count {
+      line("(table\(named(.table, index)) \(tableType(module.tables[index])))")
+    }
+    for index in module.importedMemoryCount..<module.memories.count {
+      line("(memory\(named(.memory, index)) \(Self.memoryType(module.memories[index])))")
+    }
+    for (offset, initializer) in module.globalInitializers.enumerated() {
+      let index = module.importedGlobalCount + offset
+      line("(global\(named(.global, index)) \(globalType(module.globals[index])) \(try expression(initializer)))")
+    }
+    for export in module.exports { line("(export \(Self.quoted(export.name)) \(externalReference(export)))") }
+    if let start = module.startFunction { line("(start \(names.reference(.function, start)))") }
+    for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
+    for (offset, body) in module.functionBodies.enumerated() { try printFunction(body, module.importedFunctionCount + offset) }
+    for (index, segment) in module.dataSegments.enumerated() { try printData(segment, index) }
+    indentation -= 1
+    line(")")
+  }
+
+  func named(_ space: ModuleNames.Space, _ index: Int) -> String { names.identifier(space, index).map { " \($0)" } ?? "" }
+
+  private mutating func printImports() {
+    var function = 0, table = 0, memory = 0, global = 0
+    for entry in module.imports {
+      let description: String
+      switch entry.kind {
+      case .function(let type):
+        description = "(func\(named(.function, function)) (type \(names.reference(.type, type)))\(parameters(ofFunction: function, type: type)))"
+        function += 1
+      case .table(let type):
+        description = "(table\(named(.table, table)) \(tableType(type)))"
+        table += 1
+      case .memory(let type):
+        description = "(memory\(named(.memory, memory)) \(Self.memoryType(type)))"
+        memory += 1
+      case .global(let type):
+        description = "(global\(named(.global, global)) \(globalType(type)))"
+        global += 1
+      }
+      line("(import \(Self.quoted(entry.module)) \(Self.quoted(entry.name)) \(description))")
+    }
+  }
+
+  private func externalReference(_ export: Export) -> String {
+    switch export.kind {
+    case .function: "(func \(names.reference(.function, export.index)))"
+    case .table: "(table \(names.reference(.table, export.index)))"
+    case .memory: "(memory \(names.reference(.memory, export.index)))"
+    case .global: "(global \(names.reference(.global, export.index)))"
+    }
+  }
+
+  // MARK: Types
+
+  func signature(_ type: FunctionType) -> String {
+    let parameters = type.parameters.isEmpty ? "" : " (param \(list(type.parameters)))"
+    return parameters + (type.results.isEmpty ? "" : " (result \(list(type.results)))")
+  }
+
+  private func list(_ types: [ValueType]) -> String { types.map(\.description).joined(separator: " ") }
+
+  /// The signature beside a type use; parameters one by one where any has a name.
+  func parameters(ofFunction function: Int, type: UInt32) -> String {
+    guard Int(type) < module.types.count else { return "" }
+    let type = module.types[Int(type)]
+    guard type.parameters.indices.contains(where: { names.localIdentifier(function: function, $0) != nil }) else { return signature(type) }
+    let parameters = type.parameters.enumerated().map { index, type in
+      " (param" + (names.localIdentifier(function: function, index).map { " \($0)" } ?? "") + " \(type))"
+    }
+    return parameters.joined() + (type.results.isEmpty ? "" : " (result \(list(type.results)))")
+  }
+
+  private func tableType(_ type: TableType) -> String {
+    (type.addressType == .i64 ? "i64 " : "") + Self.limits(type.limits) + " \(type.elementType)"
+  }
+
+  private static func limits(_ limits: Limits) -> String { "\(limits.minimum)" + (limits.maximum.map { " \($0)" } ?? "") }
+
+  /// `i64 virtual 16 1024 shared (pagesize 1) (readonly 4)`, without what is the default.
+  static func memoryType(_ type: MemoryType) -> String {
+    var text = type.addressType == .i64 ? "i64 " : ""
+    if type.attributes.isVirtual { text += "virtual " }
+    text += limits(type.limits)
+    if type.isShared { text += " shared" }
+    if type.pageByteCountLog2 != 16 { text += " (pagesize \(UInt64(1) << UInt64(min(type.pageByteCountLog2, 63))))" }
+    for (word, count) in [
+      ("noaccess", type.attributes.noAccessPageCount), ("readonly", type.attributes.readOnlyPageCount),
+      ("mappable", type.attributes.mappablePageCount),
+    ] where count > 0 { text += " (\(word) \(count))" }
+    return text
+  }
+
+  private func globalType(_ type: GlobalType) -> String { type.isMutable ? "(mut \(type.valueType))" : "\(type.valueType)" }
+
+  // MARK: Segments
+
+  private mutating func printElement(_ segment: ElementSegment, _ index: Int) throws(WasmParseError) {
+    var parts = "(elem\(named(.element, index))"
+    switch segment.mode {
+    case .passive: break
+    case .declarative: parts += " declare"
+    case .active(let table, let offset):
+      if isTableWritten(segment) { parts += " (table \(names.reference(.table, table)))" }
+      parts += " (offset \(try instructions(offset)))"
+    }
+    switch segment.items {
+    case .functions(let functions): parts += " func" + functions.map { " " + names.reference(.function, $0) }.joined()
+    case .expressions(let expressions):
+      parts += " \(segment.type)"
+      for item in expressions { parts += " (item \(try instructions(item)))" }
+    }
+    line(parts + ")")
+  }
+
+  /// The short forms (flags 0 and 4) leave table 0 unsaid.
+  private func isTableWritten(_ segment: ElementSegment) -> Bool {
+    segment.offset < module.bytes.count && module.bytes[segment.offset] & 2 != 0
+  }
+
+  private mutating func printData(_ segment: DataSegment, _ index: Int) throws(WasmParseError) {
+    var parts = "(data\(named(.data, index))"
+    if case .active(let memory, let offset) = segment.mode {
+      if memory != 0 { parts += " (memory \(names.reference(.memory, memory)))" }
+      parts += " (offset \(try instructions(offset)))"
+    }
+    line(parts + " " + Self.quoted(Array(module.contents(of: segment))) + ")")
+  }
+
+  // MARK: Strings
+
+  static func quoted(_ text: String) -> String {
+    let bytes = Array(text.utf8)
+    // Names stay readable: only what a string cannot hold is escaped.
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case _ where scalar.value < 0x20 || scalar.value == 0x7F: result += escape(UInt8(scalar.value))
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return bytes.isEmpty ? "\"\"" : result + "\""
+  }
+
+  /// Bytes as a string of printable ASCII and escapes.
+  static func quoted(_ bytes: [UInt8]) -> String {
+    var result = "\""
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "\""): result += "\\\""
+      case UInt8(ascii: "\\"): result += "\\\\"
+      case 0x20..<0x7F: result.unicodeScalars.append(Unicode.Scalar(byte))
+      default: result += escape(byte)
+      }
+    }
+    return result + "\""
+  }
+
+  private static func escape(_ byte: UInt8) -> String {
+    let digits = Array("0123456789abcdef")
+    return "\\\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+  }
+}
