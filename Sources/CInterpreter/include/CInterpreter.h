@@ -1,2 +1,3 @@
 #pragma once
 #include "memory_view.h"
+#include "interpreter.h"

@@ -1,0 +1,175 @@
+// What a handler is made of. Included by each set of handlers after it has defined NAME(name) and, for the set that needs
+// them, BINDERY_AVX2.
+//
+// A handler receives the whole state of the machine in registers (calling convention preserve_none passes twelve integers)
+// and ends by jumping to the next handler: `musttail` makes that a promise, in unoptimised builds too. Where the compiler
+// lacks either, a handler returns to a loop instead (BINDERY_TRAMPOLINE); the same source serves both.
+#pragma once
+#include "interpreter.h"
+#include <stdbool.h>
+
+#pragma STDC FP_CONTRACT OFF
+
+#if !defined(BINDERY_TRAMPOLINE)
+#if !(__has_attribute(musttail) && __has_attribute(preserve_none) && (defined(__x86_64__) || defined(__aarch64__)))
+#define BINDERY_TRAMPOLINE 1
+#endif
+#endif
+
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+typedef uint32_t i32;
+typedef uint64_t i64;
+typedef float f32;
+typedef double f64;
+typedef int8_t i8x16 __attribute__((vector_size(16)));
+typedef uint8_t u8x16 __attribute__((vector_size(16)));
+typedef int16_t i16x8 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef int32_t i32x4 __attribute__((vector_size(16)));
+typedef uint32_t u32x4 __attribute__((vector_size(16)));
+typedef int64_t i64x2 __attribute__((vector_size(16)));
+typedef uint64_t u64x2 __attribute__((vector_size(16)));
+typedef float f32x4 __attribute__((vector_size(16)));
+typedef double f64x2 __attribute__((vector_size(16)));
+typedef u64x2 v128;
+typedef int8_t i8x8 __attribute__((vector_size(8)));
+typedef uint8_t u8x8 __attribute__((vector_size(8)));
+typedef int16_t i16x4 __attribute__((vector_size(8)));
+typedef uint16_t u16x4 __attribute__((vector_size(8)));
+typedef int32_t i32x2 __attribute__((vector_size(8)));
+typedef uint32_t u32x2 __attribute__((vector_size(8)));
+
+typedef uint32_t i32_alias __attribute__((may_alias));
+typedef uint64_t i64_alias __attribute__((may_alias));
+typedef float f32_alias __attribute__((may_alias));
+typedef double f64_alias __attribute__((may_alias));
+typedef u64x2 v128_alias __attribute__((may_alias));
+
+#define PARAMETERS                                                                                                        \
+  const uint64_t *pc, uint8_t *fp, bindery_instance *inst, bindery_frame *fr, bindery_context *cx, uint64_t acc, v128 vacc
+#define ARGUMENTS pc, fp, inst, fr, cx, acc, vacc
+
+#if BINDERY_TRAMPOLINE
+typedef struct bindery_machine {
+  const uint64_t *pc;
+  uint8_t *fp;
+  bindery_instance *inst;
+  bindery_frame *fr;
+  bindery_context *cx;
+  uint64_t acc;
+  v128 vacc;
+} bindery_machine;
+typedef int32_t bindery_handler(bindery_machine *machine);
+#define HANDLER(name) int32_t name(bindery_machine *machine)
+#define ENTER                                                                                                             \
+  const uint64_t *pc = machine->pc; uint8_t *fp = machine->fp; bindery_instance *inst = machine->inst;                    \
+  bindery_frame *fr = machine->fr; bindery_context *cx = machine->cx; uint64_t acc = machine->acc;                        \
+  v128 vacc = machine->vacc; (void)pc; (void)fp; (void)inst; (void)fr; (void)cx; (void)acc; (void)vacc;
+#define LEAVE (*machine = (bindery_machine){pc, fp, inst, fr, cx, acc, vacc})
+#define GO(words) do { pc += (words); LEAVE; return -1; } while (0);
+#define COLD(function) do { LEAVE; return function(machine); } while (0)
+#else
+#define HANDLER_CONVENTION __attribute__((preserve_none))
+typedef HANDLER_CONVENTION int32_t bindery_handler(PARAMETERS);
+#define HANDLER(name) HANDLER_CONVENTION int32_t name(PARAMETERS)
+#define ENTER
+#define GO(words)                                                                                                         \
+  do { pc += (words); __attribute__((musttail)) return ((bindery_handler *)(uintptr_t)*pc)(ARGUMENTS); } while (0);
+#define COLD(function) do { __attribute__((musttail)) return function(ARGUMENTS); } while (0)
+#endif
+#define H(name) static HANDLER(NAME(name))
+
+// Cold ends of handlers, shared by all sets (interpreter.c).
+HANDLER(bindery_cold_trap);
+HANDLER(bindery_cold_miss);
+HANDLER(bindery_cold_interrupt);
+HANDLER(bindery_cold_fill);
+HANDLER(bindery_cold_copy);
+HANDLER(bindery_cold_host_call);
+HANDLER(bindery_cold_host_tail_call);
+HANDLER(bindery_cold_runtime);
+
+#define TRAP(name) do { cx->trap = BINDERY_TRAP_##name; COLD(bindery_cold_trap); } while (0)
+
+// Fields and immediates of the instruction at pc.
+typedef uint16_t field_alias __attribute__((may_alias));
+typedef uint32_t half_alias __attribute__((may_alias));
+#define FIELD(i) (((const field_alias *)pc)[4 + (i)])
+#define INDEX (((const half_alias *)pc)[3])
+#define DISTANCE ((int32_t)INDEX)
+#define SLOT(i) (fp + (size_t)FIELD(i) * 8)
+#define VIEW(i) ((bindery_memory_view *)(void *)((uint8_t *)inst + (size_t)FIELD(i) * 8))
+
+// Operands in slots, accumulators, immediates.
+#define S_i32(i) (*(const i32_alias *)SLOT(i))
+#define S_i64(i) (*(const i64_alias *)SLOT(i))
+#define S_f32(i) (*(const f32_alias *)SLOT(i))
+#define S_f64(i) (*(const f64_alias *)SLOT(i))
+#define S_v128(i) (*(const v128_alias *)SLOT(i))
+#define S_i8x16(i) ((i8x16)S_v128(i))
+#define S_u8x16(i) ((u8x16)S_v128(i))
+#define S_i16x8(i) ((i16x8)S_v128(i))
+#define S_u16x8(i) ((u16x8)S_v128(i))
+#define S_i32x4(i) ((i32x4)S_v128(i))
+#define S_u32x4(i) ((u32x4)S_v128(i))
+#define S_i64x2(i) ((i64x2)S_v128(i))
+#define S_u64x2(i) ((u64x2)S_v128(i))
+#define S_f32x4(i) ((f32x4)S_v128(i))
+#define S_f64x2(i) ((f64x2)S_v128(i))
+#define A_i32 ((i32)acc)
+#define A_i64 acc
+#define A_f32 (((f32x4)vacc)[0])
+#define A_f64 (((f64x2)vacc)[0])
+#define A_v128 vacc
+#define A_i8x16 ((i8x16)vacc)
+#define A_u8x16 ((u8x16)vacc)
+#define A_i16x8 ((i16x8)vacc)
+#define A_u16x8 ((u16x8)vacc)
+#define A_i32x4 ((i32x4)vacc)
+#define A_u32x4 ((u32x4)vacc)
+#define A_i64x2 ((i64x2)vacc)
+#define A_u64x2 ((u64x2)vacc)
+#define A_f32x4 ((f32x4)vacc)
+#define A_f64x2 ((f64x2)vacc)
+#define I_i32 INDEX
+#define I_i64 ((i64)(int64_t)DISTANCE)
+#define W_i32 ((i32)pc[2])
+#define W_i64 (pc[2])
+
+// Results: Ps_ to slot 0 and the accumulator, Pa_ to the accumulator.
+#define Pa_i32(value) acc = (value)
+#define Pa_i64(value) acc = (value)
+#define Pa_f32(value) vacc = (v128)(f32x4){(value), 0, 0, 0}
+#define Pa_f64(value) vacc = (v128)(f64x2){(value), 0}
+#define Pa_v128(value) vacc = (value)
+#define Ps_i32(value) acc = (value); *(i64_alias *)SLOT(0) = acc
+#define Ps_i64(value) acc = (value); *(i64_alias *)SLOT(0) = acc
+#define Ps_f32(value) Pa_f32(value); *(f32_alias *)SLOT(0) = (value)
+#define Ps_f64(value) Pa_f64(value); *(f64_alias *)SLOT(0) = (value)
+#define Ps_v128(value) vacc = (value); *(v128_alias *)SLOT(0) = vacc
+
+// Branches.
+#define JUMP do { pc = (const uint64_t *)(const void *)((const uint8_t *)pc + DISTANCE); GO(0) } while (0)
+#define POLL do { if (unlikely(__atomic_load_n(&cx->interrupt, __ATOMIC_RELAXED) != 0)) COLD(bindery_cold_interrupt); } while (0)
+#define BRANCH(taken, words) if (taken) { JUMP; } GO(words)
+#define BRANCH_BACK(taken, words) if (taken) { POLL; JUMP; } GO(words)
+#define RETURN do { pc = fr->return_pc; fp = fr->caller_slots; fr -= 1; GO(0) } while (0)
+
+// Memory. The effective address is added once; a carry out of 64 bits is out of bounds. See memory_view.h.
+#define MISS(view, address, log2, write)                                                                                  \
+  do {                                                                                                                    \
+    cx->missed_view = (view); cx->missed_address = (address); cx->missed_byte_count = 1u << (log2);                       \
+    cx->missed_is_write = (write); COLD(bindery_cold_miss);                                                               \
+  } while (0)
+#define EFFECTIVE_i32(operand) uint64_t address = (uint64_t)(operand) + pc[2]
+#define EFFECTIVE_i64(operand)                                                                                            \
+  uint64_t address; if (unlikely(__builtin_add_overflow((operand), pc[2], &address))) TRAP(OUT_OF_BOUNDS_MEMORY)
+#define READ(type, log2)                                                                                                  \
+  EFFECTIVE_##type(a); bindery_memory_view *view = VIEW(2);                                                               \
+  if (unlikely(address - view->read_start >= view->read_limit[log2])) MISS(view, address, log2, 0);                       \
+  const uint8_t *p = view->base + address
+#define WRITE(type, log2)                                                                                                 \
+  EFFECTIVE_##type(b); bindery_memory_view *view = VIEW(2);                                                               \
+  if (unlikely(address - view->write_start >= view->write_limit[log2])) MISS(view, address, log2, 1);                     \
+  uint8_t *p = view->base + address

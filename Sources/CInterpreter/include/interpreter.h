@@ -1,0 +1,172 @@
+// The dispatch core: runs register code. See WasmRuntime.docc for the picture; this file is the layout shared with Swift.
+//
+// Register code is a sequence of 64-bit words. An instruction is the address of its handler (one word), a word of four 16-bit
+// fields, and immediates. A field that names a slot holds twice the slot's index, so that one scaled load reaches it.
+//
+// A frame of slots (16 bytes each, one v128):   | parameters | locals | constants | operand stack |
+// The arguments of a call are the top of the caller's operand stack, and become the first slots of the callee's frame; the
+// results replace them. Linkage is kept apart, in bindery_frame records.
+#pragma once
+#include "memory_view.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/// Why a run ended. The Swift twin is `TrapKind`, which gives each its text; the order is part of the interface.
+typedef enum bindery_trap {
+  BINDERY_TRAP_NONE = 0,
+  BINDERY_TRAP_OUT_OF_BOUNDS_MEMORY = 1,  // 1-4: those of bindery_memory_fault
+  BINDERY_TRAP_UNMAPPED_MEMORY = 2,
+  BINDERY_TRAP_PROTECTED_MEMORY = 3,
+  BINDERY_TRAP_MAPPING_LOST = 4,
+  BINDERY_TRAP_UNREACHABLE = 5,
+  BINDERY_TRAP_DIVIDE_BY_ZERO = 6,
+  BINDERY_TRAP_INTEGER_OVERFLOW = 7,
+  BINDERY_TRAP_INVALID_CONVERSION = 8,
+  BINDERY_TRAP_OUT_OF_BOUNDS_TABLE = 9,
+  BINDERY_TRAP_UNDEFINED_ELEMENT = 10,
+  BINDERY_TRAP_UNINITIALIZED_ELEMENT = 11,
+  BINDERY_TRAP_INDIRECT_CALL_TYPE = 12,
+  BINDERY_TRAP_STACK_EXHAUSTED = 13,
+  BINDERY_TRAP_CANCELLED = 14,
+  BINDERY_TRAP_DEADLINE = 15,
+  BINDERY_TRAP_FUEL_EXHAUSTED = 16,
+  BINDERY_TRAP_HOST = 17,  // a host function, or an operation of the runtime, left the trap with the context's owner
+} bindery_trap;
+
+/// One register. Scalars lie at its start; an i32 is kept zero-extended to 64 bits, an f32 in the first four bytes.
+typedef union bindery_slot {
+  uint64_t words[2];
+  uint32_t i32;
+  uint64_t i64;
+  float f32;
+  double f64;
+} __attribute__((aligned(16))) bindery_slot;
+
+typedef struct bindery_context bindery_context;
+typedef struct bindery_instance bindery_instance;
+typedef struct bindery_function bindery_function;
+
+/// A translated function body: belongs to a module, shared by its instances and by threads, never written after translation.
+typedef struct bindery_code {
+  const uint64_t *entry;
+  /// Slots of the frame, operand stack included.
+  uint32_t slot_count;
+  /// Index of the function in its module.
+  uint32_t function_index;
+} bindery_code;
+
+/// Calls the host. Arguments are in slots[0...]; results are written there. Returns a bindery_trap.
+typedef int32_t bindery_host_call(bindery_context *context, const bindery_function *function, bindery_slot *slots);
+
+/// A function instance. A function reference is its address; null is 0.
+struct bindery_function {
+  const bindery_code *code;    // NULL: a host function
+  bindery_instance *instance;  // NULL: a host function
+  bindery_host_call *host;
+  void *owner;                 // unretained: Swift `HostFunction` or `Instance`
+  uint32_t type_id;            // canonical number of the function type
+  uint32_t parameter_count;
+  uint32_t result_count;
+  uint32_t index;              // in the index space of its instance
+};
+
+/// Elements are references: addresses of bindery_function, or host numbers + 1; null is 0.
+typedef struct bindery_table {
+  uint64_t *elements;
+  uint64_t count;
+} bindery_table;
+
+/// What handlers need of an instance. The views of its memories follow the struct.
+struct bindery_instance {
+  bindery_function **functions;
+  bindery_slot **globals;
+  bindery_table **tables;
+  void *owner;  // unretained: Swift `Instance`
+};
+
+static inline bindery_memory_view *bindery_instance_view(bindery_instance *instance, uint32_t index) {
+  return (bindery_memory_view *)(void *)(instance + 1) + index;
+}
+/// Distance of a view from its instance in units of 8 bytes, as instructions hold it.
+static inline uint32_t bindery_view_field(uint32_t index) {
+  return (uint32_t)((sizeof(bindery_instance) + index * sizeof(bindery_memory_view)) / 8);
+}
+static inline size_t bindery_instance_byte_count(uint32_t memory_count) {
+  return sizeof(bindery_instance) + memory_count * sizeof(bindery_memory_view);
+}
+
+/// Linkage of one call. A frame without code is a marker that restores the caller's instance.
+typedef struct bindery_frame {
+  const uint64_t *return_pc;
+  uint8_t *caller_slots;
+  const bindery_code *code;
+  bindery_instance *instance;
+} bindery_frame;
+
+/// A rare instruction done in Swift: operands in slots[0...], the result (if any) goes to slots[0]. Returns a bindery_trap.
+typedef int32_t bindery_runtime_call(
+    bindery_context *context, bindery_instance *instance, uint32_t operation, uint32_t first, uint32_t second,
+    bindery_slot *slots);
+/// Asked at a safepoint when `interrupt` is not zero: a bindery_trap, or 0 to go on.
+typedef int32_t bindery_interrupt_call(bindery_context *context);
+
+enum {
+  BINDERY_INTERRUPT_CANCEL = 1,
+  BINDERY_INTERRUPT_DEADLINE = 2,
+};
+
+/// One thread of execution: the stacks, the flags it polls, and where it stopped.
+struct bindery_context {
+  uint32_t interrupt;  // atomic; bits above, set from any thread
+  uint32_t lost_page_count_seen;
+  uint8_t *slots_end;
+  bindery_frame *frames_end;
+  const uint32_t *lost_page_count;
+  int64_t fuel;
+  bindery_runtime_call *runtime_call;
+  bindery_interrupt_call *interrupt_call;
+  void *owner;  // unretained: Swift `Store`
+  // Where a nested run begins: valid while a host function runs.
+  uint8_t *slots_top;
+  bindery_frame *frame_top;
+  bindery_instance *caller_instance;
+  // The trap.
+  int32_t trap;
+  const uint64_t *trap_pc;
+  bindery_frame *trap_frame;
+  // The access that missed its window.
+  bindery_memory_view *missed_view;
+  uint64_t missed_address;
+  uint32_t missed_byte_count;
+  int32_t missed_is_write;
+  // Code that calls return to.
+  uint64_t exit_code[1];
+  uint64_t cross_return_code[1];
+};
+
+/// The sets of handlers in this build, best last. Only those that this machine can run may be used.
+typedef struct bindery_handler_set {
+  const char *name;
+  const void *const *handlers;  // by opcode; generated order
+  uint32_t count;
+} bindery_handler_set;
+
+/// The best set for this machine; `portable` asks for the one that runs everywhere.
+const bindery_handler_set *bindery_handler_set_get(bool portable);
+
+/// Prepares the context's stubs for a set of handlers.
+void bindery_context_prepare(bindery_context *context, const bindery_handler_set *set);
+
+/// Runs a function whose arguments lie in slots[0...]; results are left there. Returns a bindery_trap; the place of a trap is
+/// in the context. `frame` is the last frame in use (a record below the first usable one).
+int32_t bindery_run(bindery_context *context, const bindery_function *function, uint8_t *slots, bindery_frame *frame);
+
+static inline void bindery_context_interrupt(bindery_context *context, uint32_t bits) {
+  __atomic_fetch_or(&context->interrupt, bits, __ATOMIC_RELAXED);
+}
+static inline void bindery_context_clear_interrupt(bindery_context *context, uint32_t bits) {
+  __atomic_fetch_and(&context->interrupt, ~bits, __ATOMIC_RELAXED);
+}
+static inline uint32_t bindery_context_interrupt_bits(const bindery_context *context) {
+  return __atomic_load_n(&context->interrupt, __ATOMIC_RELAXED);
+}
