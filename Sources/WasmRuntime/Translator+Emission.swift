@@ -1,0 +1,296 @@
+import WebAssembly
+
+// Writing instructions, and knowing where values are.
+extension FunctionTranslator {
+  func slotField(_ slot: Int) -> UInt16 { UInt16(truncatingIfNeeded: slot * 2) }
+
+  func temporarySlot(_ position: Int) -> Int { temporaryBase + position }
+
+  /// Writes the first two words of an instruction. `variant`: its place among the instruction's handlers.
+  @discardableResult
+  mutating func emit(
+    _ operation: RegisterOpcode, _ variant: Int, _ f0: UInt16 = 0, _ f1: UInt16 = 0, _ f2: UInt16 = 0, _ f3: UInt16 = 0
+  ) -> Int {
+    let position = words.count
+    starts.append(UInt32(position))
+    offsets.append(UInt32(currentOffset))
+    words.append(UInt64(RegisterTable.firstHandler[Int(operation.rawValue)]) + UInt64(variant))
+    if operation.wordCount > 1 {
+      words.append(UInt64(f0) | UInt64(f1) << 16 | UInt64(f2) << 32 | UInt64(f3) << 48)
+    }
+    last = nil
+    return position
+  }
+
+  /// The same with a 32-bit number in the upper half of word 1.
+  @discardableResult
+  mutating func emit(_ operation: RegisterOpcode, _ variant: Int, _ f0: UInt16, _ f1: UInt16, upper: UInt32) -> Int {
+    emit(operation, variant, f0, f1, UInt16(truncatingIfNeeded: upper), UInt16(upper >> 16))
+  }
+
+  /// Takes the last instruction back.
+  mutating func removeLast() {
+    let start = Int(starts.removeLast())
+    offsets.removeLast()
+    words.removeSubrange(start...)
+    last = nil
+  }
+
+  // MARK: The operand stack
+
+  mutating func push(_ place: Entry.Place, _ type: ValueType) {
+    stack.append(Entry(place: place, type: type))
+    if stack.count > heightMax { heightMax = stack.count }
+  }
+
+  mutating func pushTemporaries(_ types: [ValueType]) {
+    for type in types { push(.temporary, type) }
+  }
+
+  // MARK: Accumulators
+
+  func accumulator(of type: ValueType) -> AccumulatorState { type.isInteger ? integerAccumulator : vectorAccumulator }
+
+  /// Forgets both: at labels, and after instructions that do not keep them.
+  mutating func forgetAccumulators() {
+    integerAccumulator.slot = -1
+    vectorAccumulator.slot = -1
+    last = nil
+  }
+
+  /// Nothing that is in a slot now may be taken out of it later: a branch may need it there.
+  mutating func keepSlots() {
+    integerAccumulator.isElidable = false
+    vectorAccumulator.isElidable = false
+  }
+
+  /// Records that the instruction at `position` put its result into `slot` and the accumulator of the type's class.
+  mutating func didWrite(_ slot: Int, _ type: ValueType, at position: Int) {
+    let state = AccumulatorState(slot: slot, position: position, isElidable: slot >= temporaryBase)
+    if type.isInteger {
+      integerAccumulator = state
+      if vectorAccumulator.slot == slot { vectorAccumulator.slot = -1 }
+    } else {
+      vectorAccumulator = state
+      if integerAccumulator.slot == slot { integerAccumulator.slot = -1 }
+    }
+  }
+
+  // MARK: Operands
+
+  /// The slot of an entry that has one: not for constants.
+  func slot(of position: Int) -> Int {
+    switch stack[position].place {
+    case .temporary: temporarySlot(position)
+    case .local(let index): index
+    case .constant(let bits): constantSlots[bits] ?? -1
+    }
+  }
+
+  func isInAccumulator(_ position: Int) -> Bool {
+    if case .constant = stack[position].place { return false }
+    return accumulator(of: stack[position].type).slot == slot(of: position)
+  }
+
+  /// The value of an integer constant, if it fits the immediate of an instruction.
+  func immediate(_ position: Int) -> UInt32? {
+    guard case .constant(let bits) = stack[position].place else { return nil }
+    switch stack[position].type {
+    case .i32: return UInt32(truncatingIfNeeded: bits.low)
+    case .i64: return Int32(exactly: Int64(bitPattern: bits.low)).map { UInt32(bitPattern: $0) }
+    default: return nil
+    }
+  }
+
+  /// Uses the value from the accumulator. If it was a computed value, this is its only use, and its slot is not written at all.
+  mutating func takeFromAccumulator(_ position: Int) {
+    guard case .temporary = stack[position].place else { return }
+    let state = accumulator(of: stack[position].type)
+    if state.isElidable { words[state.position] += 1 }
+    if stack[position].type.isInteger { integerAccumulator.slot = -1 } else { vectorAccumulator.slot = -1 }
+  }
+
+  /// Gives a constant a slot: one of the loop constants, or its own position.
+  mutating func placeConstant(_ position: Int) {
+    guard case .constant(let bits) = stack[position].place else { return }
+    if constantSlots[bits] != nil { return }
+    if loopDepth > 0, constants.count < constantSlotCount {
+      constantSlots[bits] = localTypes.count + constants.count
+      constants.append(bits)
+      return
+    }
+    load(bits, stack[position].type, to: temporarySlot(position))
+    stack[position].place = .temporary
+  }
+
+  /// Writes a constant to a slot.
+  mutating func load(_ bits: V128Bits, _ type: ValueType, to slot: Int) {
+    let operation: RegisterOpcode =
+      switch type {
+      case .f32: .constF32
+      case .f64: .constF64
+      case .v128: .constV128
+      default: .constI64
+      }
+    let position = emit(operation, 0, slotField(slot))
+    words.append(bits.low)
+    if type == .v128 { words.append(bits.high) }
+    didWrite(slot, type, at: position)
+  }
+
+  /// The slot field of an operand that must be in a slot.
+  mutating func slotOperand(_ position: Int) -> UInt16 {
+    placeConstant(position)
+    return slotField(slot(of: position))
+  }
+
+  /// Moves an entry's value to any slot. Does not change the entry.
+  mutating func copy(_ position: Int, to slot: Int, isLastUse: Bool = true) {
+    let type = stack[position].type
+    if case .constant(let bits) = stack[position].place, constantSlots[bits] == nil {
+      load(bits, type, to: slot)
+      return
+    }
+    let operation: RegisterOpcode =
+      switch type {
+      case .f32: .copyF32
+      case .f64: .copyF64
+      case .v128: .copyV128
+      default: .copyI64
+      }
+    if isInAccumulator(position), isLastUse {
+      takeFromAccumulator(position)
+      let start = emit(operation, 2, slotField(slot))
+      didWrite(slot, type, at: start)
+    } else {
+      let start = emit(operation, 0, slotField(slot), slotField(self.slot(of: position)))
+      didWrite(slot, type, at: start)
+    }
+  }
+
+  /// Makes an entry's value lie in the slot of its position.
+  mutating func settle(_ position: Int) {
+    if case .temporary = stack[position].place { return }
+    copy(position, to: temporarySlot(position), isLastUse: false)
+    stack[position].place = .temporary
+  }
+
+  mutating func settleTop(_ count: Int) {
+    for position in (stack.count - count)..<stack.count { settle(position) }
+  }
+
+  /// Settles every entry that stands for a local: before code that may set locals on some paths only.
+  mutating func settleLocals() {
+    for position in stack.indices {
+      if case .local = stack[position].place { settle(position) }
+    }
+  }
+
+  // MARK: Operations
+
+  /// Emits an instruction of shape nullary to ternary on the top entries, and pushes its result.
+  /// `lane`: for the field behind the operands. `extra`: words behind word 1.
+  mutating func emitOperation(
+    _ operation: RegisterOpcode, result: ValueType, lane: UInt16 = 0, upper: UInt32? = nil, extra: [UInt64] = []
+  ) {
+    let shape = operation.shape
+    let operandCount = shape.operandCount
+    let first = stack.count - operandCount
+    let destination = temporarySlot(first)
+    var fields: (UInt16, UInt16, UInt16) = (0, 0, 0)
+    var kind = 0
+    var immediate: UInt32?
+    switch shape {
+    case .nullary: break
+    case .unary:
+      placeConstant(first)
+      fields.0 = slotField(slot(of: first))
+      if isInAccumulator(first) {
+        takeFromAccumulator(first)
+        kind = 1
+      }
+    case .ternary:
+      for position in first..<(first + 3) { placeConstant(position) }
+      fields = (slotField(slot(of: first)), slotField(slot(of: first + 1)), slotField(slot(of: first + 2)))
+      for index in [2, 0, 1] where isInAccumulator(first + index) {
+        takeFromAccumulator(first + index)
+        kind = index + 1
+        break
+      }
+    default:
+      let operands = binaryOperands(shape, first)
+      kind = operands.kind
+      fields.0 = operands.a
+      fields.1 = operands.b
+      immediate = operands.immediate
+    }
+    let f3 = shape == .ternary ? fields.2 : lane
+    let position: Int
+    if let upper = upper ?? immediate {
+      position = emit(operation, kind * 2, slotField(destination), fields.0, upper: upper)
+    } else if shape == .unary {
+      position = emit(operation, kind * 2, slotField(destination), fields.0, lane)
+    } else {
+      position = emit(operation, kind * 2, slotField(destination), fields.0, fields.1, f3)
+    }
+    words.append(contentsOf: extra)
+    stack.removeLast(operandCount)
+    push(.temporary, result)
+    didWrite(destination, result, at: position)
+    last = (operation, kind, position)
+  }
+
+  /// Chooses the variant of an instruction with two operands and the fields of the operands, exchanging them where that helps.
+  mutating func binaryOperands(
+    _ shape: RegisterShape, _ first: Int
+  ) -> (kind: Int, a: UInt16, b: UInt16, immediate: UInt32?) {
+    let second = first + 1
+    let isCommutative = [.commutative, .integerCommutative, .compareBranchCommutative].contains(shape)
+    let takesImmediate = [.integer, .integerCommutative, .compareBranch, .compareBranchCommutative].contains(shape)
+    if takesImmediate {
+      var (value, other) = (immediate(second), first)
+      if value == nil, isCommutative { (value, other) = (immediate(first), second) }
+      if let value {
+        placeConstant(other)
+        let a = slotField(slot(of: other))
+        if isInAccumulator(other) {
+          takeFromAccumulator(other)
+          return (isCommutative ? 3 : 4, a, 0, value)
+        }
+        return (isCommutative ? 2 : 3, a, 0, value)
+      }
+    }
+    placeConstant(first)
+    placeConstant(second)
+    let a = slotField(slot(of: first))
+    let b = slotField(slot(of: second))
+    if isInAccumulator(first) {
+      takeFromAccumulator(first)
+      return (1, a, b, nil)
+    }
+    if isInAccumulator(second) {
+      takeFromAccumulator(second)
+      return isCommutative ? (1, b, a, nil) : (2, a, b, nil)
+    }
+    return (0, a, b, nil)
+  }
+}
+
+extension RegisterOpcode {
+  var shape: RegisterShape { RegisterShape(rawValue: RegisterTable.shape[Int(rawValue)])! }
+  var wordCount: Int { Int(RegisterTable.wordCount[Int(rawValue)]) }
+
+  /// The one `count` places behind this in the table: variants for 64-bit addresses, rows of comparisons.
+  func advanced(by count: Int) -> RegisterOpcode { RegisterOpcode(rawValue: UInt16(Int(rawValue) + count))! }
+}
+
+extension RegisterShape {
+  var operandCount: Int {
+    switch self {
+    case .nullary, .special: 0
+    case .unary, .load, .testBranch, .consumer: 1
+    case .ternary: 3
+    default: 2
+    }
+  }
+}
