@@ -114,10 +114,10 @@ HANDLER(bindery_cold_copy) {
   GO(2)
 }
 
-// Runs a host function on `slots`; nested runs begin above the arguments and results.
+// Runs a host function on `slots`. It sets its results behind its arguments; nested runs begin above both.
 static int32_t call_host(
     const bindery_function *function, uint8_t *slots, bindery_instance *inst, bindery_frame *fr, bindery_context *cx) {
-  uint32_t count = function->parameter_count > function->result_count ? function->parameter_count : function->result_count;
+  uint32_t count = function->parameter_count + function->result_count;
   if (unlikely((size_t)count * 16 > (size_t)(cx->slots_end - slots) || fr + 2 >= cx->frames_end))
     return BINDERY_TRAP_STACK_EXHAUSTED;
   uint8_t *slots_top = cx->slots_top;

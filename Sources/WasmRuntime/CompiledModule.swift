@@ -52,7 +52,7 @@ public final class CompiledModule: @unchecked Sendable {
     }
     self.engine = engine
     self.module = module
-    self.names = module.nameSection
+    self.names = NameSection(module)
     self.typeNumbers = types
     unsafe self.code = code
     self.sourceMaps = functions.map { ($0.starts, $0.offsets) }

@@ -1,0 +1,79 @@
+import CInterpreter
+import Synchronization
+import WebAssembly
+
+/// What an engine accepts and grants.
+public struct EngineConfiguration: Sendable {
+  /// The parts of WebAssembly that modules may use.
+  public var features: WasmFeatures = .standard
+  /// Bytes of registers of one store: frames and operand stacks of all calls in progress. A frame takes 16 bytes per local and
+  /// per operand. Memory is used as it is touched.
+  public var stackByteCount = 8 << 20
+  /// Calls in progress at one time in one store, the first limit that a plain recursion meets.
+  public var callDepthMax = 32_768
+  /// Whether code counts the instructions it executes: see `Store.fuel`. Costs about a tenth of the speed.
+  public var consumesFuel = false
+  /// Use the handlers that run on every machine, not the best ones of this machine. For tests.
+  public var usesPortableHandlers = false
+
+  public init() {}
+}
+
+/// What all modules and stores of a host share: configuration, function types, the epoch.
+@safe
+public final class Engine: Sendable {
+  public let configuration: EngineConfiguration
+
+  /// Addresses of the handlers, by opcode.
+  let handlers: UnsafeBufferPointer<UnsafeRawPointer?>
+  /// "avx2", "portable": which handlers run.
+  public let handlerSetName: String
+
+  private let typeNumbers = Mutex<[FunctionType: UInt32]>([:])
+  private let currentEpoch = Atomic<UInt64>(0)
+  private let contexts = Mutex<[WeakContext]>([])
+
+  public init(configuration: EngineConfiguration = .init()) {
+    self.configuration = configuration
+    // SAFETY: the sets are constants of the C module.
+    let set = unsafe bindery_handler_set_get(configuration.usesPortableHandlers).pointee
+    precondition(Int(set.count) == RegisterTable.handlerCount, "the handlers were generated with the opcode table")
+    unsafe handlers = UnsafeBufferPointer(start: set.handlers, count: Int(set.count))
+    handlerSetName = unsafe String(cString: set.name)
+  }
+
+  /// The number of a function type: equal types have equal numbers.
+  func number(of type: FunctionType) -> UInt32 {
+    typeNumbers.withLock { numbers in
+      if let number = numbers[type] { return number }
+      let number = UInt32(numbers.count)
+      numbers[type] = number
+      return number
+    }
+  }
+
+  // MARK: Epochs
+
+  /// The number of times `incrementEpoch` was called.
+  public var epoch: UInt64 { currentEpoch.load(ordering: .relaxed) }
+
+  /// Ends the runs of stores whose epoch deadline is reached, at their next safepoint. From any thread.
+  public func incrementEpoch() {
+    let epoch = currentEpoch.wrappingAdd(1, ordering: .relaxed).newValue
+    contexts.withLock { contexts in
+      contexts.removeAll { $0.context == nil }
+      for entry in contexts { entry.context?.epochDidChange(epoch) }
+    }
+  }
+
+  func register(_ context: ExecutionContext) {
+    contexts.withLock { contexts in
+      contexts.removeAll { $0.context == nil }
+      contexts.append(WeakContext(context: context))
+    }
+  }
+
+  private struct WeakContext: Sendable {
+    weak let context: ExecutionContext?
+  }
+}

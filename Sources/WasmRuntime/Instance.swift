@@ -1,0 +1,303 @@
+import CInterpreter
+import WebAssembly
+
+/// A module instantiated in a store.
+public final class Instance {
+  public let store: Store
+  let state: InstanceState
+
+  /// Links the imports, makes memories, tables and globals, copies the active segments and runs the start function.
+  /// - Throws: `.link`, `.limit`, or `.trap` from a segment or the start function. What a trapping instantiation has written to
+  ///   imported memories and tables stays written, as the specification has it.
+  public init(store: Store, module: CompiledModule, imports: Imports = Imports()) throws(WasmError) {
+    guard module.engine === store.engine else { throw .limit("module and store belong to different engines") }
+    guard store.instances.count < store.limits.instanceCountMax else {
+      throw .limit("more than \(store.limits.instanceCountMax) instances in one store")
+    }
+    let state = try InstanceState(store: store, compiled: module, imports: imports)
+    self.store = store
+    self.state = state
+    store.instances.append(state)
+    try state.initialize(store: store)
+  }
+
+  init(store: Store, state: InstanceState) {
+    self.store = store
+    self.state = state
+  }
+
+  public var module: CompiledModule { state.compiled }
+
+  /// What the module exports under a name.
+  public subscript(export name: String) -> ExternalValue? {
+    guard let export = state.exportsByName[name] else { return nil }
+    return value(of: export)
+  }
+
+  /// Every export with its name, in the module's order.
+  public var exports: [(name: String, value: ExternalValue)] {
+    state.module.exports.map { ($0.name, value(of: $0)) }
+  }
+
+  /// The exported function of a name, nil if there is none or it is something else.
+  public func function(_ name: String) -> Function? {
+    if case .function(let function)? = self[export: name] { function } else { nil }
+  }
+
+  /// The exported memory of a name.
+  public func memory(_ name: String) -> Memory? {
+    if case .memory(let memory)? = self[export: name] { memory } else { nil }
+  }
+
+  private func value(of export: Export) -> ExternalValue {
+    let index = Int(export.index)
+    switch export.kind {
+    case .function:
+      return .function(
+        Function(store: store, type: state.module.functionType(at: index), pointer: unsafe UnsafePointer(state.functions[index]!)))
+    case .table: return .table(Table(store: store, storage: state.tables[index]))
+    case .memory: return .memory(state.memories[index])
+    case .global: return .global(Global(store: store, storage: state.globals[index]))
+    }
+  }
+}
+
+/// What an instance is made of: the records of the core, and what keeps them alive. Lives as long as its store.
+@safe
+final class InstanceState {
+  let compiled: CompiledModule
+  var module: Module { compiled.module }
+
+  /// The record the core runs with; its views follow it.
+  let pointer: UnsafeMutablePointer<bindery_instance>
+  /// Imported functions, then those of this instance, which lie in `definedFunctions`.
+  let functions: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_function>?>
+  private let definedFunctions: UnsafeMutableBufferPointer<bindery_function>
+  private let globalCells: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_slot>?>
+  private let tableCells: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_table>?>
+
+  var memories: [Memory] = []
+  var tables: [TableStorage] = []
+  var globals: [GlobalStorage] = []
+  /// References of the element segments that have not been dropped.
+  var elementSegments: [[UInt64]] = []
+  var dataSegmentIsDropped: [Bool]
+  let exportsByName: [String: Export]
+  private var registeredViewCount = 0
+
+  init(store: Store, compiled: CompiledModule, imports: Imports) throws(WasmError) {
+    let module = compiled.module
+    self.compiled = compiled
+    self.exportsByName = Dictionary(module.exports.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    self.dataSegmentIsDropped = Array(repeating: false, count: module.dataSegments.count)
+
+    // SAFETY: owned by this object; every cell is filled below, before the core sees the record.
+    let byteCount = bindery_instance_byte_count(UInt32(module.memories.count))
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
+    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    unsafe pointer = raw.assumingMemoryBound(to: bindery_instance.self)
+    unsafe functions = .allocate(capacity: module.functionTypeIndices.count)
+    unsafe definedFunctions = .allocate(capacity: module.functionBodies.count)
+    unsafe globalCells = .allocate(capacity: module.globals.count)
+    unsafe tableCells = .allocate(capacity: module.tables.count)
+    unsafe functions.initialize(repeating: nil)
+    unsafe globalCells.initialize(repeating: nil)
+    unsafe tableCells.initialize(repeating: nil)
+    unsafe pointer.pointee = bindery_instance(
+      functions: functions.baseAddress, globals: globalCells.baseAddress, tables: tableCells.baseAddress,
+      owner: Unmanaged.passUnretained(self).toOpaque())
+
+    try link(imports, store: store)
+    try define(store: store)
+  }
+
+  deinit {
+    // SAFETY: the store is gone, so nothing runs. Views end before the memories may.
+    for index in 0..<registeredViewCount { unsafe memories[index].unregister(bindery_instance_view(pointer, UInt32(index))) }
+    unsafe UnsafeMutableRawPointer(pointer).deallocate()
+    unsafe functions.deallocate()
+    unsafe definedFunctions.deallocate()
+    unsafe globalCells.deallocate()
+    unsafe tableCells.deallocate()
+  }
+
+  /// The reference to a function of the index space.
+  func reference(_ index: Int) -> UInt64 { unsafe UInt64(UInt(bitPattern: functions[index])) }
+
+  // MARK: Linking
+
+  private func link(_ imports: Imports, store: Store) throws(WasmError) {
+    var functionIndex = 0
+    for wanted in module.imports {
+      guard let found = imports[wanted.module, wanted.name] else {
+        throw .link(LinkError(code: .unknownImport, module: wanted.module, name: wanted.name, details: "which nothing defines"))
+      }
+      func mismatch(_ expected: String, _ found: String) -> WasmError {
+        .link(
+          LinkError(
+            code: .incompatibleImportType, module: wanted.module, name: wanted.name,
+            details: "expected \(expected), found \(found)"))
+      }
+      switch (wanted.kind, found) {
+      case (.function(let typeIndex), .function(let function)):
+        guard function.store === store else { throw mismatch("a function of this store", "one of another") }
+        let type = module.types[Int(typeIndex)]
+        guard function.type == type else { throw mismatch("\(type)", "\(function.type)") }
+        // SAFETY: the function lives as long as the store.
+        unsafe functions[functionIndex] = UnsafeMutablePointer(mutating: function.pointer)
+        functionIndex += 1
+      case (.memory(let type), .memory(let memory)):
+        guard memory.matches(type) else { throw mismatch("\(type)", "\(memory.type) of \(memory.pageCount) pages") }
+        memories.append(memory)
+      case (.table(let type), .table(let table)):
+        guard table.store === store else { throw mismatch("a table of this store", "one of another") }
+        guard table.storage.matches(type) else { throw mismatch("\(type)", "\(table.type) of \(table.count) elements") }
+        tables.append(table.storage)
+      case (.global(let type), .global(let global)):
+        guard global.store === store else { throw mismatch("a global of this store", "one of another") }
+        guard global.type == type else { throw mismatch("\(type)", "\(global.type)") }
+        globals.append(global.storage)
+      default:
+        throw mismatch("\(wanted.kind)", found.kindName)
+      }
+    }
+  }
+
+  // MARK: Definitions
+
+  private func define(store: Store) throws(WasmError) {
+    let module = self.module
+    // SAFETY: one record per body, one cell per index.
+    for index in module.functionBodies.indices {
+      let functionIndex = module.importedFunctionCount + index
+      let type = module.functionType(at: functionIndex)
+      let record = unsafe definedFunctions.baseAddress! + index
+      unsafe record.initialize(
+        to: bindery_function(
+          code: UnsafePointer(compiled.code.baseAddress! + index), instance: pointer, host: nil,
+          owner: Unmanaged.passUnretained(self).toOpaque(),
+          type_id: compiled.typeNumbers[Int(module.functionTypeIndices[functionIndex])],
+          parameter_count: UInt32(type.parameters.count), result_count: UInt32(type.results.count), index: UInt32(functionIndex)))
+      unsafe functions[functionIndex] = record
+    }
+    for type in module.tables[module.importedTableCount...] { tables.append(try TableStorage(type: type, limits: store.limits)) }
+    for type in module.memories[module.importedMemoryCount...] {
+      var limits = store.limits.memoryLimits
+      limits.reservationByteCountMax = min(limits.reservationByteCountMax, store.limits.memoryByteCountMax)
+      do throws(MemoryAllocationError) {
+        memories.append(try Memory(type: type, limits: limits, deferringStaticSections: true))
+      } catch {
+        throw .limit(error.description)
+      }
+    }
+    for (index, memory) in memories.enumerated() {
+      unsafe memory.register(bindery_instance_view(pointer, UInt32(index)))
+      registeredViewCount = index + 1
+    }
+    for (index, initializer) in module.globalInitializers.enumerated() {
+      let type = module.globals[module.importedGlobalCount + index]
+      globals.append(GlobalStorage(type: type, bits: try evaluate(initializer)))
+    }
+    for (index, global) in globals.enumerated() { unsafe globalCells[index] = global.pointer }
+    for (index, table) in tables.enumerated() { unsafe tableCells[index] = table.pointer }
+    for segment in module.elementSegments {
+      switch segment.items {
+      case .functions(let indices): elementSegments.append(indices.map { reference(Int($0)) })
+      case .expressions(let expressions):
+        var references: [UInt64] = []
+        references.reserveCapacity(expressions.count)
+        for expression in expressions { references.append(try evaluate(expression).low) }
+        elementSegments.append(references)
+      }
+    }
+  }
+
+  // MARK: Initialisation
+
+  /// Active segments in order, the lock of static sections, the start function.
+  fileprivate func initialize(store: Store) throws(WasmError) {
+    for (index, segment) in module.elementSegments.enumerated() {
+      switch segment.mode {
+      case .passive: continue
+      case .declarative: break
+      case .active(let table, let offset):
+        let start = try evaluate(offset).low
+        let count = UInt64(elementSegments[index].count)
+        guard initializeTable(tables[Int(table)], start, elementSegments[index], 0, count) else {
+          throw .trap(Trap(.outOfBoundsTableAccess))
+        }
+      }
+      elementSegments[index] = []
+    }
+    for (index, segment) in module.dataSegments.enumerated() {
+      guard case .active(let memory, let offset) = segment.mode else { continue }
+      let address = try evaluate(offset).low
+      do {
+        // SAFETY: the segment's range was checked against the bytes by the parser.
+        try unsafe module.bytes.withUnsafeBytes { bytes in
+          try unsafe memories[Int(memory)].initialize(UnsafeRawBufferPointer(rebasing: bytes[segment.range]), address: address)
+        }
+      } catch let error as MemoryAccessError {
+        throw .trap(Trap(.memory(error.fault), message: error.description))
+      } catch {
+        preconditionFailure("initialize throws MemoryAccessError only")
+      }
+      dataSegmentIsDropped[index] = true
+    }
+    for memory in memories[module.importedMemoryCount...] { memory.lockStaticSections() }
+    if let start = module.startFunction {
+      let pointer = unsafe UnsafePointer(functions[Int(start)]!)
+      _ = try unsafe store.run(pointer, module.functionType(at: Int(start)), [])
+    }
+  }
+
+  /// Copies references into a table; false if a range is out of bounds.
+  func initializeTable(_ table: TableStorage, _ start: UInt64, _ segment: [UInt64], _ from: UInt64, _ count: UInt64) -> Bool {
+    guard table.contains(start, count), count <= UInt64(segment.count), from <= UInt64(segment.count) - count else { return false }
+    for index in 0..<count { table[start + index] = segment[Int(from + index)] }
+    return true
+  }
+
+  /// The value of a constant expression, as a slot holds it.
+  private func evaluate(_ expression: ConstantExpression) throws(WasmError) -> V128Bits {
+    var reader = module.instructions(of: expression)
+    var stack: [V128Bits] = []
+    func binary(_ operation: (UInt64, UInt64) -> UInt64, is32: Bool) {
+      let (b, a) = (stack.removeLast().low, stack.removeLast().low)
+      let result = operation(a, b)
+      stack.append(V128Bits(low: is32 ? result & 0xFFFF_FFFF : result, high: 0))
+    }
+    do {
+      while let instruction = try reader.next() {
+        if let bits = instruction.constantBits {
+          stack.append(bits)
+          continue
+        }
+        switch (instruction.opcode, instruction.immediates) {
+        case (.globalGet, .index(let index)): stack.append(globals[Int(index)].bits)
+        case (.refNull, _): stack.append(V128Bits(low: 0, high: 0))
+        case (.refFunc, .index(let index)): stack.append(V128Bits(low: reference(Int(index)), high: 0))
+        case (.i32Add, _): binary(&+, is32: true)
+        case (.i32Sub, _): binary(&-, is32: true)
+        case (.i32Mul, _): binary(&*, is32: true)
+        case (.i64Add, _): binary(&+, is32: false)
+        case (.i64Sub, _): binary(&-, is32: false)
+        case (.i64Mul, _): binary(&*, is32: false)
+        default: break
+        }
+      }
+    } catch { throw .malformed(error) }
+    guard let result = stack.last else { preconditionFailure("validated: a constant expression leaves its value") }
+    return result
+  }
+
+  // MARK: Backtraces
+
+  func stackFrame(functionIndex: Int, pc: UnsafePointer<UInt64>?, isReturnAddress: Bool) -> StackFrame {
+    let names = compiled.names
+    let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name
+    return StackFrame(
+      moduleName: names.moduleName, functionIndex: functionIndex, functionName: names.functionNames[functionIndex] ?? exported,
+      codeOffset: unsafe compiled.codeOffset(of: pc, functionIndex: functionIndex, isReturnAddress: isReturnAddress))
+  }
+}

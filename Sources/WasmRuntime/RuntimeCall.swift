@@ -1,0 +1,118 @@
+import CInterpreter
+import WebAssembly
+
+// Instructions that the core leaves to Swift: rare ones, and those that change memories and tables.
+
+/// The C function behind the register instruction `runtime`.
+let runtimeCall:
+  @convention(c) (
+    UnsafeMutablePointer<bindery_context>?, UnsafeMutablePointer<bindery_instance>?, UInt32, UInt32, UInt32,
+    UnsafeMutablePointer<bindery_slot>?
+  ) -> Int32 = { context, instance, operation, first, second, slots in
+    // SAFETY: the core passes the context and instance it runs with, and the slots of the operands.
+    guard let store = unsafe context?.pointee.owner, let state = unsafe instance?.pointee.owner, let slots = unsafe slots,
+      let operation = RuntimeOperation(rawValue: operation)
+    else { preconditionFailure("the core runs with a context, an instance and known operations") }
+    let call = unsafe RuntimeCall(
+      state: Unmanaged<InstanceState>.fromOpaque(state).takeUnretainedValue(), first: Int(first), second: Int(second), slots: slots)
+    do {
+      try call.perform(operation)
+      return 0
+    } catch {
+      unsafe Unmanaged<Store>.fromOpaque(store).takeUnretainedValue().pendingTrap = error
+      return Int32(BINDERY_TRAP_HOST.rawValue)
+    }
+  }
+
+@safe
+private struct RuntimeCall {
+  let state: InstanceState
+  let first: Int
+  let second: Int
+  let slots: UnsafeMutablePointer<bindery_slot>
+
+  // SAFETY (both): the translator gave each operation its operands' slots, and one for the result.
+  private func operand(_ index: Int) -> UInt64 { unsafe slots[index].i64 }
+  private func setResult(_ value: UInt64) { unsafe slots[0].words = (value, 0) }
+
+  func perform(_ operation: RuntimeOperation) throws(Trap) {
+    switch operation {
+    case .memoryGrow:
+      let memory = state.memories[first]
+      setResult(memory.grow(by: operand(0)) ?? refusal(memory.type.addressType))
+    case .memoryInit: try initializeMemory()
+    case .dataDrop: state.dataSegmentIsDropped[first] = true
+    case .memoryMap, .memoryUnmap, .memoryProtect, .memoryDiscard, .memoryTryDiscard:
+      do throws(MemoryAccessError) {
+        try control(operation, state.memories[first])
+      } catch {
+        throw Trap(.memory(error.fault), message: error.description)
+      }
+    case .tableInit:
+      guard state.initializeTable(state.tables[first], operand(0), state.elementSegments[second], operand(1), operand(2)) else {
+        throw Trap(.outOfBoundsTableAccess)
+      }
+    case .elementDrop: state.elementSegments[first] = []
+    case .tableCopy: try copyTable()
+    case .tableGrow:
+      let table = state.tables[first]
+      setResult(table.grow(by: operand(1), value: operand(0)) ?? refusal(table.type.addressType))
+    case .tableFill:
+      let table = state.tables[first]
+      let (start, value, count) = (operand(0), operand(1), operand(2))
+      guard table.contains(start, count) else { throw Trap(.outOfBoundsTableAccess) }
+      for index in 0..<count { table[start + index] = value }
+    }
+  }
+
+  /// -1 in the address type.
+  private func refusal(_ type: AddressType) -> UInt64 { type == .i32 ? UInt64(UInt32.max) : .max }
+
+  private func control(_ operation: RuntimeOperation, _ memory: Memory) throws(MemoryAccessError) {
+    let (address, byteCount) = (operand(0), operand(1))
+    switch operation {
+    case .memoryMap:
+      let isMapped = try memory.map(address: address, byteCount: byteCount, protection: protection)
+      setResult(isMapped ? address : refusal(memory.type.addressType))
+    case .memoryUnmap: try memory.unmap(address: address, byteCount: byteCount)
+    case .memoryProtect: try memory.protect(address: address, byteCount: byteCount, protection: protection)
+    case .memoryDiscard: _ = try memory.discard(address: address, byteCount: byteCount)
+    default:
+      let result = try memory.tryDiscard(address: address, byteCount: byteCount)
+      setResult(UInt64(UInt32(bitPattern: result.rawValue)))
+    }
+  }
+
+  private var protection: PageProtection {
+    guard let protection = PageProtection(rawValue: UInt8(second)) else {
+      preconditionFailure("the decoder refuses other protections")
+    }
+    return protection
+  }
+
+  private func initializeMemory() throws(Trap) {
+    let (destination, source, count) = (operand(0), operand(1), operand(2))
+    let range = state.module.dataSegments[second].range
+    let available = state.dataSegmentIsDropped[second] ? 0 : UInt64(range.count)
+    guard count <= available, source <= available - count else { throw Trap(.memory(.outOfBounds)) }
+    // SAFETY: the view is of this instance; the check makes the range writable, the guard keeps the source in the segment.
+    let view = unsafe bindery_instance_view(state.pointer, UInt32(first))!
+    let fault = unsafe bindery_memory_check_range(view, destination, count, 1)
+    if let fault = MemoryFault(rawValue: fault) { throw Trap(.memory(fault)) }
+    guard count > 0 else { return }
+    unsafe state.module.bytes.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawPointer(view.pointee.base + Int(destination)).copyMemory(
+        from: bytes.baseAddress! + range.lowerBound + Int(source), byteCount: Int(count))
+    }
+  }
+
+  private func copyTable() throws(Trap) {
+    let (to, from) = (state.tables[first], state.tables[second])
+    let (destination, source, count) = (operand(0), operand(1), operand(2))
+    guard to.contains(destination, count), from.contains(source, count) else { throw Trap(.outOfBoundsTableAccess) }
+    guard count > 0 else { return }
+    // SAFETY: both ranges are checked above; update handles overlap.
+    unsafe (to.pointer.pointee.elements + Int(destination)).update(
+      from: from.pointer.pointee.elements + Int(source), count: Int(count))
+  }
+}

@@ -1,0 +1,193 @@
+import CInterpreter
+import CPlatform
+import WebAssembly
+
+/// What a store grants to the guests in it.
+public struct ResourceLimits: Sendable {
+  /// Bytes of one memory that an instance defines: growing beyond it gives -1, a minimum beyond it is not instantiated.
+  public var memoryByteCountMax: UInt64 = .max
+  /// Elements of one table.
+  public var tableElementCountMax: UInt64 = 10_000_000
+  public var instanceCountMax = 10_000
+  /// Memories that an instance defines get these limits.
+  public var memoryLimits = MemoryLimits()
+
+  public init() {}
+}
+
+/// Instances and what they share: one thread of execution, its stacks and limits.
+///
+/// A store, and everything made in it, is used by one thread at a time. Instances, tables and host functions live as long as
+/// the store; handles (``Instance``, ``Function``, ``Table``, ``Global``) keep it alive.
+@safe
+public final class Store {
+  public let engine: Engine
+  public let limits: ResourceLimits
+
+  let context: ExecutionContext
+  var instances: [InstanceState] = []
+  var hostFunctions: [HostFunction] = []
+  /// The trap of a host function or of a runtime operation, on its way through the core.
+  var pendingTrap: Trap?
+  private var runDepth = 0
+
+  public init(engine: Engine, limits: ResourceLimits = .init()) {
+    self.engine = engine
+    self.limits = limits
+    self.context = ExecutionContext(engine: engine)
+    // SAFETY: the context only refers to the store while a run of the store is in progress.
+    unsafe context.pointer.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
+    engine.register(context)
+  }
+
+  // MARK: Stopping
+
+  /// Stops runs of this store from other threads.
+  public var interruptHandle: InterruptHandle { InterruptHandle(context: context) }
+
+  /// Runs end with the trap `deadlineExceeded` once the time has passed, counted from now; nil: no limit. Applies to the run in
+  /// progress and to later ones, until it is set again.
+  public func setTimeLimit(_ limit: Duration?) {
+    context.setTimeLimit(
+      nanoseconds: limit.map { limit in
+        let (seconds, attoseconds) = limit.components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? UInt64(Int64.max) : min(product, UInt64(Int64.max) - 1_000_000_000) + UInt64(attoseconds / 1_000_000_000)
+      })
+  }
+
+  /// Runs end with the trap `deadlineExceeded` after `ticks` calls of `Engine.incrementEpoch`; nil: no deadline.
+  public func setEpochDeadline(ticks: UInt64?) {
+    let epoch = engine.epoch
+    context.setEpochDeadline(ticks.map { epoch.addingReportingOverflow($0).partialValue } ?? .max, current: epoch)
+  }
+
+  /// Instructions that may still be executed, where the engine's configuration has `consumesFuel`. Starts at 0.
+  public var fuel: Int64 {
+    // SAFETY: a plain field, on the thread that uses the store.
+    get { unsafe context.pointer.pointee.fuel }
+    set { unsafe context.pointer.pointee.fuel = newValue }
+  }
+
+  // MARK: Running
+
+  /// Calls a function of this store. Arguments have been checked against the type.
+  func run(_ function: UnsafePointer<bindery_function>, _ type: FunctionType, _ arguments: [Value]) throws(WasmError) -> [Value] {
+    // SAFETY: slots_top...slots_end is unused; its size is checked here for arguments and results, by the core for frames.
+    let context = unsafe context.pointer
+    let slots = unsafe context.pointee.slots_top!
+    let frame = unsafe context.pointee.frame_top!
+    let count = type.parameters.count + type.results.count
+    guard unsafe context.pointee.slots_end - slots >= count * 16 else {
+      throw .trap(Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
+    }
+    let values = unsafe UnsafeMutableRawPointer(slots).assumingMemoryBound(to: bindery_slot.self)
+    for (index, argument) in arguments.enumerated() { unsafe values[index].bits = argument.bits }
+    if runDepth == 0 { unsafe context.pointee.lost_page_count_seen = bindery_lost_page_count() }
+    runDepth += 1
+    let caller = unsafe context.pointee.caller_instance
+    if unsafe function.pointee.code == nil {
+      // The host function's arguments are not to be overwritten by a nested run.
+      unsafe context.pointee.slots_top = slots + count * 16
+    }
+    var code = unsafe bindery_run(context, function, slots, frame)
+    unsafe context.pointee.slots_top = slots
+    unsafe context.pointee.frame_top = frame
+    unsafe context.pointee.caller_instance = caller
+    runDepth -= 1
+    let wasHost = unsafe function.pointee.code == nil
+    if code == 0, unsafe bindery_lost_page_count() != context.pointee.lost_page_count_seen, let lost = lostMemoryTrap() {
+      pendingTrap = lost
+      code = Int32(BINDERY_TRAP_HOST.rawValue)
+    }
+    guard code == 0 else {
+      let place = unsafe wasHost ? (frame, nil) : (context.pointee.trap_frame!, context.pointee.trap_pc)
+      throw .trap(unsafe takeTrap(code, frame: place.0, pc: place.1))
+    }
+    return type.results.indices.map { unsafe Value(bits: values[$0].bits, type: type.results[$0], store: self) }
+  }
+
+  /// The trap for a code of the core.
+  private func takeTrap(_ code: Int32, frame: UnsafeMutablePointer<bindery_frame>, pc: UnsafePointer<UInt64>?) -> Trap {
+    let pending = pendingTrap
+    pendingTrap = nil
+    let frames = unsafe backtrace(from: frame, pc: pc)
+    if code == Int32(BINDERY_TRAP_HOST.rawValue) {
+      guard let pending else { preconditionFailure("who returns a host trap leaves it with the store") }
+      return Trap(pending.kind, message: pending.message, backtrace: pending.backtrace.isEmpty ? frames : pending.backtrace,
+        cause: pending.cause)
+    }
+    return Trap(TrapKind(code: code), backtrace: frames)
+  }
+
+  /// The functions in progress, innermost first, down to the outermost run of this store.
+  private func backtrace(from top: UnsafeMutablePointer<bindery_frame>, pc: UnsafePointer<UInt64>?) -> [StackFrame] {
+    var frames: [StackFrame] = []
+    var frame = unsafe top
+    var place = unsafe pc
+    var isReturnAddress = false
+    let frameCountMax = 64
+    // SAFETY: records between the first one, which has no code and no return address, and the top are in use.
+    while unsafe frame.pointee.return_pc != nil, frames.count < frameCountMax {
+      if let code = unsafe frame.pointee.code, let owner = unsafe frame.pointee.instance?.pointee.owner {
+        let state = unsafe Unmanaged<InstanceState>.fromOpaque(owner).takeUnretainedValue()
+        frames.append(
+          unsafe state.stackFrame(functionIndex: Int(code.pointee.function_index), pc: place, isReturnAddress: isReturnAddress))
+      }
+      unsafe place = frame.pointee.return_pc
+      isReturnAddress = true
+      unsafe frame -= 1
+    }
+    return frames
+  }
+
+  /// The trap that is due when a bound file was truncated under one of this store's memories.
+  func lostMemoryTrap() -> Trap? {
+    for instance in instances {
+      for memory in instance.memories where memory.isLost { return Trap(.memory(.lost)) }
+    }
+    // Some other memory lost a page: that is not our business.
+    unsafe context.pointer.pointee.lost_page_count_seen = bindery_lost_page_count()
+    return nil
+  }
+}
+
+extension TrapKind {
+  /// The kind of a code of the core.
+  init(code: Int32) {
+    self =
+      switch bindery_trap(rawValue: UInt32(bitPattern: code)) {
+      case BINDERY_TRAP_UNREACHABLE: .unreachable
+      case BINDERY_TRAP_DIVIDE_BY_ZERO: .integerDivideByZero
+      case BINDERY_TRAP_INTEGER_OVERFLOW: .integerOverflow
+      case BINDERY_TRAP_INVALID_CONVERSION: .invalidConversionToInteger
+      case BINDERY_TRAP_OUT_OF_BOUNDS_TABLE: .outOfBoundsTableAccess
+      case BINDERY_TRAP_UNDEFINED_ELEMENT: .undefinedElement
+      case BINDERY_TRAP_UNINITIALIZED_ELEMENT: .uninitializedElement
+      case BINDERY_TRAP_INDIRECT_CALL_TYPE: .indirectCallTypeMismatch
+      case BINDERY_TRAP_STACK_EXHAUSTED: .callStackExhausted
+      case BINDERY_TRAP_CANCELLED: .cancelled
+      case BINDERY_TRAP_DEADLINE: .deadlineExceeded
+      case BINDERY_TRAP_FUEL_EXHAUSTED: .fuelExhausted
+      case BINDERY_TRAP_HOST: .hostError
+      default: .memory(MemoryFault(rawValue: code) ?? .outOfBounds)
+      }
+  }
+}
+
+/// Asked by the core at a safepoint when something wants its attention.
+let interruptCall: @convention(c) (UnsafeMutablePointer<bindery_context>?) -> Int32 = { context in
+  // SAFETY: the core passes the context it runs with, whose store is in the middle of `run`.
+  guard let context = unsafe context, let owner = unsafe context.pointee.owner else {
+    preconditionFailure("a context in use has a store")
+  }
+  let bits = unsafe bindery_context_interrupt_bits(context)
+  if bits & UInt32(BINDERY_INTERRUPT_CANCEL) != 0 { return Int32(BINDERY_TRAP_CANCELLED.rawValue) }
+  if bits & UInt32(BINDERY_INTERRUPT_DEADLINE) != 0 { return Int32(BINDERY_TRAP_DEADLINE.rawValue) }
+  let store = unsafe Unmanaged<Store>.fromOpaque(owner).takeUnretainedValue()
+  if unsafe bindery_lost_page_count() != context.pointee.lost_page_count_seen, store.lostMemoryTrap() != nil {
+    return Int32(BINDERY_TRAP_MAPPING_LOST.rawValue)
+  }
+  return 0
+}
