@@ -25,7 +25,7 @@ public final class Engine: Sendable {
   public let configuration: EngineConfiguration
 
   /// Addresses of the handlers, by opcode.
-  let handlers: UnsafeBufferPointer<UnsafeRawPointer?>
+  nonisolated(unsafe) let handlers: UnsafeBufferPointer<UnsafeRawPointer?>
   /// "avx2", "portable": which handlers run.
   public let handlerSetName: String
 
@@ -37,8 +37,8 @@ public final class Engine: Sendable {
     self.configuration = configuration
     // SAFETY: the sets are constants of the C module.
     let set = unsafe bindery_handler_set_get(configuration.usesPortableHandlers).pointee
-    precondition(Int(set.count) == RegisterTable.handlerCount, "the handlers were generated with the opcode table")
-    unsafe handlers = UnsafeBufferPointer(start: set.handlers, count: Int(set.count))
+    unsafe precondition(Int(set.count) == RegisterTable.handlerCount, "the handlers were generated with the opcode table")
+    unsafe handlers = unsafe UnsafeBufferPointer(start: set.handlers, count: Int(set.count))
     handlerSetName = unsafe String(cString: set.name)
   }
 

@@ -25,7 +25,7 @@ public struct Function {
       ? unsafe Unmanaged<HostFunction>.fromOpaque(owner).takeUnretainedValue().type
       : unsafe Unmanaged<InstanceState>.fromOpaque(owner).takeUnretainedValue().module.functionType(
         at: Int(pointer.pointee.index))
-    self.init(store: store, type: type, pointer: unsafe pointer)
+    unsafe self.init(store: store, type: type, pointer: pointer)
   }
 
   /// Makes a function of the host that guests of the store can import.
@@ -39,7 +39,7 @@ public struct Function {
   ) {
     let host = HostFunction(store: store, type: type, name: name, body: body)
     store.hostFunctions.append(host)
-    self.init(store: store, type: type, pointer: unsafe UnsafePointer(host.pointer))
+    unsafe self.init(store: store, type: type, pointer: UnsafePointer(host.pointer))
   }
 
   /// Calls the function.
@@ -55,7 +55,7 @@ public struct Function {
       }
       guard argument.belongs(to: store) else { throw .argumentMismatch("argument \(index): a function of another store") }
     }
-    return try store.run(pointer, type, arguments)
+    return try unsafe store.run(pointer, type, arguments)
   }
 
   @discardableResult
@@ -75,7 +75,7 @@ public struct Caller {
   public var instance: Instance? {
     // SAFETY: the instance is in the middle of the call.
     guard let owner = unsafe pointer?.pointee.owner else { return nil }
-    return Instance(store: store, state: unsafe Unmanaged<InstanceState>.fromOpaque(owner).takeUnretainedValue())
+    return unsafe Instance(store: store, state: Unmanaged<InstanceState>.fromOpaque(owner).takeUnretainedValue())
   }
 
   /// A memory of the calling instance by its index, imported ones first.
@@ -106,7 +106,7 @@ public struct Arguments {
   public func i64(_ index: Int) -> UInt64 { unsafe slot(index, .i64).i64 }
   public func f32(_ index: Int) -> Float { unsafe slot(index, .f32).f32 }
   public func f64(_ index: Int) -> Double { unsafe slot(index, .f64).f64 }
-  public func v128(_ index: Int) -> V128Bits { unsafe slot(index, .v128).bits }
+  public func v128(_ index: Int) -> V128Bits { slot(index, .v128).bits }
 
   /// Any argument as a value.
   public func value(_ index: Int, store: Store) -> Value {

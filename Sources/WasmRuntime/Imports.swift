@@ -19,13 +19,13 @@ public enum ExternalValue {
 
 /// The definitions that an instance's imports are looked up in.
 public struct Imports {
-  private var values: [String: [String: ExternalValue]] = [:]
+  private var values: [Name: [Name: ExternalValue]] = [:]
 
   public init() {}
 
   /// Defines a name, replacing what it stood for.
   public mutating func define(module: String, name: String, _ value: ExternalValue) {
-    values[module, default: [:]][name] = value
+    values[Name(module), default: [:]][Name(name)] = value
   }
 
   /// Defines every export of an instance.
@@ -33,5 +33,7 @@ public struct Imports {
     for (name, value) in instance.exports { define(module: module, name: name, value) }
   }
 
-  public subscript(module: String, name: String) -> ExternalValue? { values[module]?[name] }
+  public subscript(module: String, name: String) -> ExternalValue? { values[Name(module)]?[Name(name)] }
+
+  subscript(module: Name, name: Name) -> ExternalValue? { values[module]?[name] }
 }

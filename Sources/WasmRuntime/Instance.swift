@@ -30,13 +30,13 @@ public final class Instance {
 
   /// What the module exports under a name.
   public subscript(export name: String) -> ExternalValue? {
-    guard let export = state.exportsByName[name] else { return nil }
+    guard let export = state.exportsByName[Name(name)] else { return nil }
     return value(of: export)
   }
 
   /// Every export with its name, in the module's order.
   public var exports: [(name: String, value: ExternalValue)] {
-    state.module.exports.map { ($0.name, value(of: $0)) }
+    state.module.exports.map { ($0.name.string, value(of: $0)) }
   }
 
   /// The exported function of a name, nil if there is none or it is something else.
@@ -54,7 +54,7 @@ public final class Instance {
     switch export.kind {
     case .function:
       return .function(
-        Function(store: store, type: state.module.functionType(at: index), pointer: unsafe UnsafePointer(state.functions[index]!)))
+        unsafe Function(store: store, type: state.module.functionType(at: index), pointer: UnsafePointer(state.functions[index]!)))
     case .table: return .table(Table(store: store, storage: state.tables[index]))
     case .memory: return .memory(state.memories[index])
     case .global: return .global(Global(store: store, storage: state.globals[index]))
@@ -82,7 +82,7 @@ final class InstanceState {
   /// References of the element segments that have not been dropped.
   var elementSegments: [[UInt64]] = []
   var dataSegmentIsDropped: [Bool]
-  let exportsByName: [String: Export]
+  let exportsByName: [Name: Export]
   private var registeredViewCount = 0
 
   init(store: Store, compiled: CompiledModule, imports: Imports) throws(WasmError) {
@@ -130,12 +130,12 @@ final class InstanceState {
     var functionIndex = 0
     for wanted in module.imports {
       guard let found = imports[wanted.module, wanted.name] else {
-        throw .link(LinkError(code: .unknownImport, module: wanted.module, name: wanted.name, details: "which nothing defines"))
+        throw .link(LinkError(code: .unknownImport, module: wanted.module.string, name: wanted.name.string, details: "which nothing defines"))
       }
       func mismatch(_ expected: String, _ found: String) -> WasmError {
         .link(
           LinkError(
-            code: .incompatibleImportType, module: wanted.module, name: wanted.name,
+            code: .incompatibleImportType, module: wanted.module.string, name: wanted.name.string,
             details: "expected \(expected), found \(found)"))
       }
       switch (wanted.kind, found) {
@@ -295,7 +295,7 @@ final class InstanceState {
 
   func stackFrame(functionIndex: Int, pc: UnsafePointer<UInt64>?, isReturnAddress: Bool) -> StackFrame {
     let names = compiled.names
-    let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name
+    let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name.string
     return StackFrame(
       moduleName: names.moduleName, functionIndex: functionIndex, functionName: names.functionNames[functionIndex] ?? exported,
       codeOffset: unsafe compiled.codeOffset(of: pc, functionIndex: functionIndex, isReturnAddress: isReturnAddress))

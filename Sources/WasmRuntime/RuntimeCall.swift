@@ -15,7 +15,7 @@ let runtimeCall:
     else { preconditionFailure("the core runs with a context, an instance and known operations") }
     let call = unsafe RuntimeCall(
       state: Unmanaged<InstanceState>.fromOpaque(state).takeUnretainedValue(), first: Int(first), second: Int(second), slots: slots)
-    do {
+    do throws(Trap) {
       try call.perform(operation)
       return 0
     } catch {

@@ -80,7 +80,7 @@ public final class Store {
     let frame = unsafe context.pointee.frame_top!
     let count = type.parameters.count + type.results.count
     guard unsafe context.pointee.slots_end - slots >= count * 16 else {
-      throw .trap(Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
+      throw .trap(unsafe Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
     }
     let values = unsafe UnsafeMutableRawPointer(slots).assumingMemoryBound(to: bindery_slot.self)
     for (index, argument) in arguments.enumerated() { unsafe values[index].bits = argument.bits }
