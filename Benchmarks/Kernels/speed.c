@@ -1,5 +1,5 @@
 // Speeds of the products. usage: speed            tables per type, level and number of rows
-//                               speed FILE.gguf   all matrices of a model, as one token and 64 tokens use them, from the mapped file
+//                               speed FILE.gguf   all matrices of a model, used from the mapped file by 1 to 128 rows
 // Medians and bests of rounds; the machine may be shared, so compare ratios of interleaved runs.
 #include "blocks.h"
 #include <fcntl.h>
@@ -20,9 +20,12 @@ static void *aligned(size_t n) {
 
 static void table(void) {
   const ptrdiff_t k = 1536, n = 576, rows[] = {1, 2, 4, 5, 8, 16, 64, 256};
-  const uint32_t types[] = {TK_TYPE_Q4_1, TK_TYPE_Q8_0, TK_TYPE_Q4_0, TK_TYPE_Q5_0, TK_TYPE_Q5_1, TK_TYPE_Q4_K, TK_TYPE_Q6_K, TK_TYPE_F16, TK_TYPE_BF16, TK_TYPE_F32};
+  const uint32_t types[] = {
+    TK_TYPE_Q4_1, TK_TYPE_Q8_0, TK_TYPE_Q4_0, TK_TYPE_Q5_0, TK_TYPE_Q5_1, TK_TYPE_Q4_K, TK_TYPE_Q6_K, TK_TYPE_F16, TK_TYPE_BF16,
+    TK_TYPE_F32};
   const int best = tk_level_best();
-  printf("W[%td, %td] from cache (one matrix); from memory (matrices of 400 MB in turn), one row. GB/s, then GFLOP/s by rows\n", n, k);
+  printf(
+    "W[%td, %td] from cache (one matrix); from memory (400 MB of matrices in turn), one row. GB/s, then GFLOP/s by rows\n", n, k);
   printf("%-6s %-9s %7s %7s |", "type", "level", "cache", "memory");
   for (int r = 1; r < 8; r++) printf(" M=%-5td", rows[r]);
   printf("\n");
@@ -93,7 +96,12 @@ static int load(const char *path, matrix *matrices, int limit, ptrdiff_t *byte_c
   if (fd < 0 || fstat(fd, &s) != 0) { perror(path); exit(1); }
   const uint8_t *file = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0), *p = file + 8;
   const uint64_t tensors = u64_at(&p), keys = u64_at(&p);
-  for (uint64_t i = 0; i < keys; i++) { const uint64_t n = u64_at(&p); p += n; const uint32_t type = u32_at(&p); skip_value(&p, type); }
+  for (uint64_t i = 0; i < keys; i++) {
+    const uint64_t n = u64_at(&p);
+    p += n;
+    const uint32_t type = u32_at(&p);
+    skip_value(&p, type);
+  }
   int count = 0;
   *byte_count = 0;
   for (uint64_t i = 0; i < tensors; i++) {
@@ -106,7 +114,8 @@ static int load(const char *path, matrix *matrices, int limit, ptrdiff_t *byte_c
     const uint32_t type = u32_at(&p);
     const uint64_t offset = u64_at(&p);
     if (rank < 2 || count == limit) continue;
-    matrices[count++] = (matrix){type, (ptrdiff_t)d[0], (ptrdiff_t)d[1], (const uint8_t *)offset, memmem(name, name_length, "token_embd", 10) != NULL};
+    const bool is_output = memmem(name, name_length, "token_embd", 10) != NULL;
+    matrices[count++] = (matrix){type, (ptrdiff_t)d[0], (ptrdiff_t)d[1], (const uint8_t *)offset, is_output};
     *byte_count += tk_row_byte_count(type, (ptrdiff_t)d[0]) * (ptrdiff_t)d[1];
   }
   const uint64_t start = ((uint64_t)(p - file) + 31) / 32 * 32;
@@ -138,7 +147,8 @@ static void model(const char *path) {
   float *x = aligned((size_t)(128 * widest_in * 4)), *out = aligned((size_t)(128 * widest_out * 4));
   for (ptrdiff_t i = 0; i < 128 * widest_in; i++) x[i] = random_normal();
   void *a = aligned((size_t)tk_activations_byte_count(TK_TYPE_Q8_0, 128, widest_in));
-  printf("%d matrices, %.1f MB; products only (no norms, no attention); tokens/s, median (best)\n", count, (double)byte_count * 1e-6);
+  const double megabytes = (double)byte_count * 1e-6;
+  printf("%d matrices, %.1f MB; products only (no norms, no attention); tokens/s, median (best)\n", count, megabytes);
   for (int level = tk_level_best(); level >= TK_LEVEL_AVX2; level--) {
     tk_set_level(level);
     printf("%-9s", tk_level_name(level));

@@ -406,7 +406,8 @@ TK_INLINE void tk_q4_k_scale(const uint8_t *s, int j, int *scale, int *minimum) 
   }
 }
 
-/// The quantised integers of unit `unit` (32 inputs) of a row, and what they mean: weight i = scale[i / 16] * q[i] + minimum[i / 16].
+/// The quantised integers of unit `unit` (32 inputs) of a row, and what they mean:
+/// weight i = scale[i / 16] * q[i] + minimum[i / 16].
 TK_INLINE void tk_unit_at(
   uint32_t type, const uint8_t *row, ptrdiff_t unit, int16_t q[32], float scale[2], float minimum[2]) {
   switch (type) {

@@ -9,7 +9,8 @@
 #include <immintrin.h>
 #include "Internal.h"
 
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push( \
+  __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 
 #define TK_LANES 16
 #define TK_ATTENTION_HEADS 4
@@ -76,7 +77,8 @@ TK_INLINE tk_vf tk_vf_high_halves(__m512i v) {
 
 #include "MatmulFloat.h"
 
-/// Thirty-two inputs of sixteen weight rows: weight = scale * q + minimum, q unsigned bytes; dword j of q's lane r: inputs 4j ... 4j + 3.
+/// Thirty-two inputs of sixteen weight rows: weight = scale * q + minimum, q unsigned bytes; dword j of lane r: inputs
+/// 4j ... 4j + 3 of row r.
 /// The second scale and minimum are those of inputs 16 ... 31, for q6_K only.
 typedef struct tk_unit {
   __m512i q[8];
@@ -97,8 +99,10 @@ TK_INLINE void tk_split_nibbles(const __m512i t[4], tk_unit *u) {
 TK_INLINE void tk_add_fifth_bits(__m512i bits, tk_unit *u) {
   const __m512i sixteen = _mm512_set1_epi8(16);
   for (int j = 0; j < 8; j++) {
-    const __m512i spread = _mm512_shuffle_epi8(bits, _mm512_add_epi8(
-      _mm512_set1_epi8((char)(j / 2)), _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12))));
+    const __m512i order = _mm512_add_epi8(
+      _mm512_set1_epi8((char)(j / 2)),
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
+    const __m512i spread = _mm512_shuffle_epi8(bits, order);
     const __m512i place = _mm512_set1_epi32(j & 1 ? (int)0x80402010 : 0x08040201);
     u->q[j] = _mm512_mask_add_epi8(u->q[j], _mm512_test_epi8_mask(spread, place), u->q[j], sixteen);
   }

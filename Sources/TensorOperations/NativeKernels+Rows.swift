@@ -54,8 +54,8 @@ extension NativeKernels {
 
   /// x[rows, heads, headDimension] in place; mode 0: adjacent pairs, 1: halves.
   package static func rope(
-    x: UnsafeMutablePointer<Float>, positions: UnsafePointer<Int32>, rows: Int, heads: Int, headDimension: Int, ropeDimension: Int,
-    base: Float, scale: Float, mode: Int32
+    x: UnsafeMutablePointer<Float>, positions: UnsafePointer<Int32>, rows: Int, heads: Int, headDimension: Int,
+    ropeDimension: Int, base: Float, scale: Float, mode: Int32
   ) {
     // SAFETY: the caller checked the operands, and that ropeDimension is even and at most headDimension.
     unsafe tk_rope(x, positions, rows, heads, headDimension, ropeDimension, base, scale, mode)
@@ -141,7 +141,8 @@ extension NativeKernels {
 
   /// The k largest of each row of x[rows, columns], descending, ties by lower id: values[rows, k], ids[rows, k].
   package static func topK(
-    values: UnsafeMutablePointer<Float>, ids: UnsafeMutablePointer<Int32>, x: UnsafePointer<Float>, rows: Int, columns: Int, k: Int
+    values: UnsafeMutablePointer<Float>, ids: UnsafeMutablePointer<Int32>, x: UnsafePointer<Float>, rows: Int, columns: Int,
+    k: Int
   ) {
     // SAFETY: the caller checked the operands, and that k is at most columns.
     unsafe tk_top_k(values, ids, x, rows, columns, k)

@@ -41,22 +41,22 @@ package enum NativeKernels {
     tk_activations_byte_count(type, rows, columnsIn)
   }
 
-  /// Quantises x[rows, columnsIn] to 8 bits per block of 32, for every product of this x with weights of a quantised type, and any
-  /// number of threads. A no-op for the float types. `firstRow` and `rowCount` select rows, so that several threads can share it.
+  /// Quantises x[rows, columnsIn] to 8 bits per block of 32, for every product of this x with weights of a quantised type, and
+  /// any number of threads. A no-op for the float types. `firstRow` and `rowCount` select rows, so that several threads can share it.
   package static func matmulPrepare(
     x: UnsafePointer<Float>, rows: Int, columnsIn: Int, type: UInt32, into workspace: UnsafeMutableRawPointer, firstRow: Int = 0,
     rowCount: Int? = nil
   ) {
     guard tk_activations_byte_count(type, 1, columnsIn) > 0 else { return }
-    // SAFETY: the caller's x has rows · columnsIn elements and the workspace matmulWorkspaceByteCount bytes; the rows lie within.
+    // SAFETY: the caller's x has rows · columnsIn elements, the workspace matmulWorkspaceByteCount bytes; the rows lie within.
     unsafe tk_quantize_activations(workspace, x, columnsIn, firstRow, rowCount ?? rows - firstRow)
   }
 
   /// Columns [first, first + count) of out[rows, columnsOut] = x · Wᵀ, W row-major [columnsOut, columnsIn] of `type`.
   /// - Parameter prepared: what `matmulPrepare` made of x; not read for the float types.
   package static func matmulSlice(
-    out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, prepared: UnsafeRawPointer?, weights: UnsafeRawPointer, type: UInt32,
-    rows: Int, columnsIn: Int, columnsOut: Int, first: Int, count: Int
+    out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, prepared: UnsafeRawPointer?, weights: UnsafeRawPointer,
+    type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, first: Int, count: Int
   ) {
     #if OpenBLAS
       let addressBits = UInt(bitPattern: out) | UInt(bitPattern: x) | UInt(bitPattern: weights)
@@ -66,7 +66,8 @@ package enum NativeKernels {
         // at out + r · columnsOut + first, within out because first + count <= columnsOut.
         unsafe cblas_sgemm(
           CblasRowMajor, CblasNoTrans, CblasTrans, blasint(rows), blasint(count), blasint(columnsIn), 1, x, blasint(columnsIn),
-          weights.assumingMemoryBound(to: Float.self) + first * columnsIn, blasint(columnsIn), 0, out + first, blasint(columnsOut))
+          weights.assumingMemoryBound(to: Float.self) + first * columnsIn, blasint(columnsIn), 0, out + first,
+          blasint(columnsOut))
         return
       }
     #endif
@@ -82,8 +83,8 @@ package enum NativeKernels {
   }
 
   #if OpenBLAS
-    /// Measured (K 384...1536, N 384...2048): from 16 rows up OpenBLAS is 1.1 to 1.6 times faster than our f32 kernel, below 8 rows
-    /// up to 3 times slower. Against the portable level it wins earlier.
+    /// Measured (K 384...1536, N 384...2048): from 16 rows up OpenBLAS is 1.1 to 1.6 times faster than our f32 kernel, below
+    /// 8 rows up to 3 times slower. Against the portable level it wins earlier.
     private static var openBLASRowCountMin: Int { Int(tk_level()) == TK_LEVEL_PORTABLE ? 4 : 16 }
 
     private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {

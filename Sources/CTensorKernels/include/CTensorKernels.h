@@ -168,7 +168,7 @@ void tk_gelu_tanh_mul(float *out, const float *gate, const float *up, ptrdiff_t 
 
 // MARK: Distributions
 
-/// Softmax of each row of x[rows, columns]; out may equal x. Relative error below 1e-6 + 1e-7 (max x - min x), the rounding of x - max.
+/// Softmax of each row of x[rows, columns]; out may equal x. Relative error below 1e-6 + 1e-7 (max x - min x): x - max rounds.
 /// A row of only -infinity gives NaN, as the formula does.
 void tk_softmax(float *out, const float *x, ptrdiff_t rows, ptrdiff_t columns);
 
