@@ -15,10 +15,14 @@ extension FunctionTranslator {
   mutating func openBlock(_ kind: Control.Kind, _ type: BlockType) {
     let (parameters, results) = types(of: type)
     var elsePatch: Int?
-    if kind == .if { elsePatch = branchOnCondition(taken: false) }
+    if kind == .if {
+      elsePatch = branchOnCondition(taken: false)
+      // The `else` finds the parameters in their slots, whatever the other branch takes from an accumulator.
+      keepSlots()
+    }
     settleLocals()
     settleTop(parameters.count)
-    // Entering an `if` the condition's branch comes first: what is settled here would be missing at the `else`.
+    // For an `if` this has been done before its branch: see settleBelowCondition.
     var control = Control(
       kind: kind, height: stack.count - parameters.count, parameters: parameters, results: results, elsePatch: elsePatch)
     if kind == .loop {
