@@ -1,1 +1,0 @@
-// The TensorStore room; see ARCHITECTURE in README.md.

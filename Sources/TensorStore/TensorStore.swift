@@ -1,0 +1,173 @@
+import Synchronization
+import TensorFiles
+import Tensors
+import VirtualMemory
+import WasmRuntime
+import WebAssembly
+
+/// Opens weight files, checks their headers, and brings them into a guest memory; each set of files once per process, however many
+/// models and sessions use it.
+///
+/// Files are told apart by device, inode, length and time of modification, so that a file that was replaced is opened anew while
+/// those who use the old one keep it.
+public final class TensorStore: Sendable {
+  private struct Key: Hashable {
+    let files: [RegularFile.Identity]
+    let placement: WeightPlacement
+  }
+
+  private struct Entry {
+    weak var weights: WeightSet?
+  }
+
+  private let entries = Mutex<[Key: Entry]>([:])
+
+  public init() {}
+
+  /// The files in one memory. What another caller still holds is shared; otherwise the files are opened, verified and placed, and
+  /// stay as long as somebody holds the result.
+  ///
+  /// - Parameter paths: at least one; several for a model in shards.
+  /// - Throws: `malformedInput` for a file that is no readable tensor file, `environment` where the system refuses.
+  public func weights(paths: [String], placement: WeightPlacement) throws(TensorStoreError) -> WeightSet {
+    precondition(!paths.isEmpty, "a weight set has at least one file")
+    var opened: [RegularFile] = []
+    for path in paths {
+      do { opened.append(try RegularFile(path: path)) } catch {
+        throw TensorStoreError(.environment, path: path, Self.withoutPath(error), cause: error)
+      }
+    }
+    let key = Key(files: opened.map(\.identity), placement: placement)
+    // Placing happens under the lock: two callers of the same files must not both place them.
+    return try entries.withLock { (entries) throws(TensorStoreError) -> WeightSet in
+      if let weights = entries[key]?.weights { return weights }
+      let weights = try Self.place(opened, paths: paths, placement: placement)
+      entries = entries.filter { $0.value.weights != nil }
+      entries[key] = Entry(weights: weights)
+      return weights
+    }
+  }
+
+  // MARK: Placing
+
+  private static func place(
+    _ opened: [RegularFile], paths: [String], placement: WeightPlacement
+  ) throws(TensorStoreError) -> WeightSet {
+    let page: UInt64 = 1 << 16
+    var addresses: [UInt64] = []
+    var end: UInt64 = 0
+    for (file, path) in zip(opened, paths) {
+      addresses.append(end)
+      let (padded, overflow) = file.byteCount.addingReportingOverflow(page - 1)
+      let (next, pastEnd) = end.addingReportingOverflow(padded / page * page)
+      guard !overflow, !pastEnd, next / page <= weightsPageCountMax else {
+        throw TensorStoreError(.malformedInput, path: path, "\(file.byteCount) bytes do not fit the memory of weights (1 TiB)")
+      }
+      guard file.byteCount > 0 else { throw TensorStoreError(.malformedInput, path: path, "it is empty, expected a GGUF file") }
+      end = next
+    }
+    let memory: Memory
+    do {
+      memory = try Memory(
+        type: MemoryType(
+          addressType: .i64, limits: Limits(minimum: end / page, maximum: end / page), isShared: false, pageByteCountLog2: 16,
+          attributes: MemoryAttributes(isVirtual: true)))
+    } catch {
+      throw TensorStoreError(.environment, path: paths[0], "no address space for its \(end) bytes: \(error)", cause: error)
+    }
+    var files: [WeightSet.File] = []
+    for (index, file) in opened.enumerated() {
+      try fill(memory, with: file, at: addresses[index], path: paths[index], placement: placement)
+      let catalog = try readCatalog(memory, file, at: addresses[index], path: paths[index])
+      files.append(
+        WeightSet.File(path: paths[index], catalog: catalog, address: addresses[index], byteCount: file.byteCount))
+    }
+    let total = opened.reduce(0) { $0 + $1.byteCount }
+    // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so.
+    let copied = placement == .map ? memory.copiedByteCount : total
+    return WeightSet(
+      memory: memory, files: files, placement: placement, mappedByteCount: placement == .map ? total - copied : 0,
+      copiedByteCount: copied)
+  }
+
+  /// The largest `weights` memory that model programs import: 2^24 pages.
+  static let weightsPageCountMax: UInt64 = 1 << 24
+
+  private static func fill(
+    _ memory: Memory, with file: RegularFile, at address: UInt64, path: String, placement: WeightPlacement
+  ) throws(TensorStoreError) {
+    let byteCount = (file.byteCount + 0xFFFF) / 0x10000 * 0x10000
+    do {
+      switch placement {
+      case .map: try memory.bind(file, at: address, mode: .readOnly)
+      case .read:
+        try mapPages(memory, address, byteCount, path)
+        try readInPlace(memory, file, at: address)
+        try memory.protect(address: address, byteCount: byteCount, protection: .read)
+      case .copy:
+        let buffer = try file.read(at: 0, byteCount: Int(file.byteCount))
+        try mapPages(memory, address, byteCount, path)
+        try memory.write(buffer, address: address)
+        try memory.protect(address: address, byteCount: byteCount, protection: .read)
+      }
+      try memory.pin(address: address, byteCount: byteCount)
+    } catch let error as TensorStoreError {
+      throw error
+    } catch let error as VirtualMemoryError {
+      throw TensorStoreError(.environment, path: path, withoutPath(error), cause: error)
+    } catch {
+      throw TensorStoreError(.environment, path: path, "it cannot be placed in the memory of weights: \(error)", cause: error)
+    }
+  }
+
+  private static func mapPages(
+    _ memory: Memory, _ address: UInt64, _ byteCount: UInt64, _ path: String
+  ) throws {
+    guard try memory.map(address: address, byteCount: byteCount, protection: .readWrite) else {
+      throw TensorStoreError(.environment, path: path, "\(byteCount) bytes of memory for it were refused by the system")
+    }
+  }
+
+  /// read() straight into the guest's pages.
+  private static func readInPlace(_ memory: Memory, _ file: RegularFile, at address: UInt64) throws {
+    var failure: VirtualMemoryError?
+    try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: file.byteCount) { buffer in
+      // SAFETY: the memory checked the range; the file writes at most the buffer's count.
+      do throws(VirtualMemoryError) { try unsafe file.read(at: 0, into: buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// The header, read where it lies in the memory: the file is mapped once, not a second time for its header.
+  private static func readCatalog(
+    _ memory: Memory, _ file: RegularFile, at address: UInt64, path: String
+  ) throws(TensorStoreError) -> TensorCatalog {
+    let result: Result<TensorCatalog, TensorFileError>
+    do {
+      result = try unsafe memory.withUnsafeReadableBytes(address: address, byteCount: file.byteCount) {
+        bytes throws(MemoryAccessError) in
+        // SAFETY: the memory keeps the range readable for the time of the closure, and the span does not leave it.
+        let span = unsafe RawSpan(_unsafeBytes: bytes)
+        return Result { () throws(TensorFileError) in
+          guard GGUFFile.isGGUF(span) else {
+            throw TensorFileError(.malformed, "it does not begin with the letters GGUF, so it is no GGUF file", at: 0)
+          }
+          return try GGUFFile.readCatalog(span)
+        }
+      }
+    } catch {
+      throw TensorStoreError(.environment, path: path, "its contents disappeared while the header was read: \(error)", cause: error)
+    }
+    switch result {
+    case .success(let catalog): return catalog
+    case .failure(let error): throw TensorStoreError(.malformedInput, path: path, error.description, cause: error)
+    }
+  }
+
+  /// The reason of a file error, without the path that the message names already.
+  private static func withoutPath(_ error: VirtualMemoryError) -> String {
+    VirtualMemoryError(
+      operation: error.operation, errno: error.errno, byteCount: error.byteCount, path: nil, reason: error.reason
+    ).description
+  }
+}
