@@ -225,6 +225,12 @@ import Tensors
     let width = raw[cache.width.0].multipliedReportingOverflow(by: cache.width.1 >= 0 ? raw[cache.width.1] : 1)
     guard !width.overflow, let length = Int(exactly: width.partialValue), let rowByteCount = type.rowByteCount(elementCount: length)
     else { throw misuse(plan, cache.width.0, "makes cache rows too long") }
+    let chunk = int(cache.chunkPositions).multipliedReportingOverflow(by: rowByteCount)
+    if chunk.overflow || int(cache.chunkStride) < chunk.partialValue {
+      throw misuse(
+        plan, cache.chunkStride,
+        "must be at least \(name(plan, cache.chunkPositions)) rows of \(rowByteCount) bytes, found \(int(cache.chunkStride))")
+    }
     let isWrite = cache.access != .read
     let rows = int(cache.rows)
     let bases = unsafe int64s(cache.bases)
@@ -270,15 +276,10 @@ import Tensors
     guard let lowest = address(position), let highest = address(positions.upperBound) else {
       throw misuse(plan, cache.bases, "row \(row) and its position \(positions.upperBound) lead past the address range")
     }
-    // Usually all chunks of a sequence lie in one accessible run of pages: one check for all of them. It covers the rows between
-    // only if addresses ascend with positions: chunks must not overlap.
-    let (chunkByteCount, overflow) = chunk.multipliedReportingOverflow(by: rowByteCount)
-    let ascends = positions.lowerBound / chunk == positions.upperBound / chunk || (!overflow && int(cache.chunkStride) >= chunkByteCount)
+    // Addresses ascend with positions (chunks do not overlap), and usually all chunks of a sequence lie in one accessible run of
+    // pages: then one check covers them.
     // SAFETY: only asked for its error; the kernels use the memory's base.
-    if ascends {
-      let byteCount = UInt64(highest - lowest + rowByteCount)
-      if unsafe (try? memories.pointer(.cache, UInt64(lowest), byteCount, isWrite: isWrite)) != nil { return }
-    }
+    if unsafe (try? memories.pointer(.cache, UInt64(lowest), UInt64(highest - lowest + rowByteCount), isWrite: isWrite)) != nil { return }
     while position <= positions.upperBound {
       let end = min(positions.upperBound, position / chunk * chunk + chunk - 1)
       guard let from = address(position), let to = address(end) else {

@@ -5,6 +5,8 @@ import Tensors
 extension TensorOperation {
   /// ggml numbers of the element types that weights may have in version 1 of the module.
   public static let weightTypes: [UInt32] = [0, 1, 2, 3, 6, 7, 8, 12, 14, 30]
+  /// ggml numbers of the element types of weight vectors: norms and biases.
+  public static let vectorTypes: [UInt32] = [0, 1, 30]
   /// ggml numbers of the element types of keys and values.
   public static let cacheTypes: [UInt32] = [0, 1]
 
@@ -47,19 +49,19 @@ extension TensorOperation {
       [
         .out("out", ["rows", "columns"], mayEqual: ["x"]), .input("x", ["rows", "columns"]), .weights("weight", ["columns"]), .type,
         .count("rows"), .count("columns"), .scalar("eps"),
-      ], [.type("type", weightTypes)], tolerance: floatTolerance),
+      ], [.type("type", vectorTypes)], tolerance: floatTolerance),
     .init(
       "layer_norm", "out = (x - mean(x)) / √(variance(x) + eps) · weight + bias, row by row (arXiv:1607.06450).",
       [
         .out("out", ["rows", "columns"], mayEqual: ["x"]), .input("x", ["rows", "columns"]), .weights("weight", ["columns"]),
         .weights("bias", ["columns"]), .type, .count("rows"), .count("columns"), .scalar("eps"),
-      ], [.type("type", weightTypes)], tolerance: floatTolerance),
+      ], [.type("type", vectorTypes)], tolerance: floatTolerance),
     .init(
       "add_bias", "out[r] = x[r] + bias.",
       [
         .out("out", ["rows", "columns"], mayEqual: ["x"]), .input("x", ["rows", "columns"]), .weights("bias", ["columns"]), .type,
         .count("rows"), .count("columns"),
-      ], [.type("type", weightTypes)], tolerance: floatTolerance),
+      ], [.type("type", vectorTypes)], tolerance: floatTolerance),
     .init(
       "softmax", "out[r] = exp(x[r] - max(x[r])) / Σ, row by row.",
       [
@@ -79,7 +81,7 @@ extension TensorOperation {
       .scalar("softcap"),
     ]
   private static let attentionRules: [Rule] = [
-    .type("type", cacheTypes), .atLeast("chunk_positions", 1), .multiple("heads", of: "kv_heads"),
+    .type("type", cacheTypes), .atLeast("chunk_positions", 1), .atLeast("head_dim", 1), .multiple("heads", of: "kv_heads"),
     .cacheRows(.init(planeOffset: "key_plane_offset", width: ["kv_heads", "head_dim"], access: .read, isHistory: true)),
     .cacheRows(.init(planeOffset: "value_plane_offset", width: ["kv_heads", "head_dim"], access: .read, isHistory: true)),
   ]
@@ -99,7 +101,7 @@ extension TensorOperation {
         .input("x", ["rows", "width"]), .index("bases", .i64, ["rows"]), .index("positions", .i32, ["rows"]), .offset("plane_offset"),
       ] + cacheParameters + [.count("rows"), .count("width"), .type],
       [
-        .type("type", cacheTypes), .atLeast("chunk_positions", 1),
+        .type("type", cacheTypes), .atLeast("chunk_positions", 1), .atLeast("width", 1),
         .cacheRows(.init(planeOffset: "plane_offset", width: ["width"], access: .write, isHistory: false)),
       ], tolerance: .exact),
     .init(

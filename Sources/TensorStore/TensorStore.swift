@@ -110,7 +110,7 @@ public final class TensorStore: Sendable {
         try memory.write(buffer, address: address)
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       }
-      try memory.pin(address: address, byteCount: byteCount)
+      try memory.pinForever(address: address, byteCount: byteCount)
     } catch let error as TensorStoreError {
       throw error
     } catch let error as VirtualMemoryError {
