@@ -7,14 +7,14 @@ import WasmRuntime
 /// kernels get only what it has checked. Large operations are split over the worker pool; the results do not depend on how.
 ///
 /// One provider belongs to one instance of a model program and runs on its thread.
-@safe final class NativeProvider {
+@safe package final class NativeProvider {
   private let memories: ProgramMemories
   private let workers: WorkerPool
   private let frame = OperationFrame()
   /// Quantised activations of one call, made once and read by all workers. Grows to the largest call, kept for the next.
   private var workspace: UnsafeMutableRawBufferPointer
 
-  init(memories: ProgramMemories, workers: WorkerPool) {
+  package init(memories: ProgramMemories, workers: WorkerPool) {
     self.memories = memories
     self.workers = workers
     unsafe workspace = .allocate(byteCount: 1 << 14, alignment: 64)
@@ -29,6 +29,14 @@ import WasmRuntime
     execute(kernel)
     // A weight file that was cut short while it was read shows as zeroes: the guest must not go on with them.
     if kernel.readsWeights { try memories.weights.checkNotLost() }
+  }
+
+  /// The same by name, for tests: arguments as in WebAssembly, floats as their bits.
+  package func perform(_ name: String, _ arguments: [UInt64]) throws {
+    guard let operation = TensorOperation.named(name), let kernel = NativeKernel(rawValue: name),
+      arguments.count == operation.parameters.count
+    else { throw OperationMisuse(operation: name, parameter: "the call", reason: "names no operation or has a wrong number of arguments") }
+    try perform(OperationPlan(operation), kernel) { arguments[$0] }
   }
 
   // MARK: Operations. Indices are those of the parameters in TensorOperation+All.swift.

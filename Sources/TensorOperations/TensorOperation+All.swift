@@ -43,7 +43,7 @@ extension TensorOperation {
       [
         .out("out", ["rows", "columns"]), .weights("w", ["row_count_max", "columns"]), .type, .index("ids", .i32, ["rows"]),
         .count("rows"), .count("columns"), .count("row_count_max"),
-      ], [.type("type", weightTypes), .idsBelow(ids: "ids", count: "row_count_max")], tolerance: .exact),
+      ], [.type("type", weightTypes), .idsBelow(ids: "ids", count: "row_count_max")], tolerance: floatTolerance),
     .init(
       "rms_norm", "out = x / √(mean(x²) + eps) · weight, row by row (arXiv:1910.07467).",
       [
