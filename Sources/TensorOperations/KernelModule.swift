@@ -10,7 +10,7 @@ public struct KernelModule: Sendable {
   public init(_ module: CompiledModule) throws(KernelModuleError) {
     var types: [String: FunctionType] = [:]
     for export in module.module.exports {
-      if case .function(let index) = export.kind { types[export.name] = module.module.functionType(at: Int(index)) }
+      if export.kind == .function { types[export.name.description] = module.module.functionType(at: Int(export.index)) }
     }
     for operation in TensorOperation.all {
       guard let found = types[operation.name] else {

@@ -1,4 +1,3 @@
-import CTensorKernels
 import WasmRuntime
 
 /// Executes tensor operations with the kernels of this process, in place on the guest's memories.
@@ -52,42 +51,50 @@ import WasmRuntime
       let (out, w, ids, type) = unsafe (Shared(f.floats(0)), Shared(f.pointer(1)), Shared(f.int32s(3)), f.type(2))
       let columns = f.int(5)
       rows(f.int(4), columns) { first, count in
-        unsafe tk_get_rows(out.pointer + first * columns, w.pointer, type, ids.pointer + first, count, columns)
+        unsafe NativeKernels.getRows(
+          out: out.pointer + first * columns, weights: w.pointer, type: type, ids: ids.pointer + first, rows: count, columns: columns)
       }
     case .rmsNorm:
       let (out, x, weight, type) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)), f.type(3))
       let (columns, eps) = (f.int(5), f.float(6))
       rows(f.int(4), columns) { first, count in
         let offset = first * columns
-        unsafe tk_rms_norm(out.pointer + offset, x.pointer + offset, weight.pointer, type, count, columns, eps)
+        unsafe NativeKernels.rmsNorm(
+          out: out.pointer + offset, x: x.pointer + offset, weight: weight.pointer, type: type, rows: count, columns: columns, eps: eps)
       }
     case .layerNorm:
       let (out, x, weight, bias) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)), Shared(f.pointer(3)))
       let (type, columns, eps) = (f.type(4), f.int(6), f.float(7))
       rows(f.int(5), columns) { first, count in
         let offset = first * columns
-        unsafe tk_layer_norm(out.pointer + offset, x.pointer + offset, weight.pointer, bias.pointer, type, count, columns, eps)
+        unsafe NativeKernels.layerNorm(
+          out: out.pointer + offset, x: x.pointer + offset, weight: weight.pointer, bias: bias.pointer, type: type, rows: count,
+          columns: columns, eps: eps)
       }
     case .addBias:
       let (out, x, bias, type) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)), f.type(3))
       let columns = f.int(5)
       rows(f.int(4), columns) { first, count in
-        unsafe tk_add_bias(out.pointer + first * columns, x.pointer + first * columns, bias.pointer, type, count, columns)
+        unsafe NativeKernels.addBias(
+          out: out.pointer + first * columns, x: x.pointer + first * columns, bias: bias.pointer, type: type, rows: count,
+          columns: columns)
       }
     case .softmax:
       let (out, x, columns) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), f.int(3))
       rows(f.int(2), columns) { first, count in
-        unsafe tk_softmax(out.pointer + first * columns, x.pointer + first * columns, count, columns)
+        unsafe NativeKernels.softmax(
+          out: out.pointer + first * columns, x: x.pointer + first * columns, rows: count, columns: columns)
       }
     case .topK:
-      unsafe tk_top_k(f.floats(0), f.int32s(1), f.floats(2), f.int(3), f.int(4), f.int(5))
+      unsafe NativeKernels.topK(values: f.floats(0), ids: f.int32s(1), x: f.floats(2), rows: f.int(3), columns: f.int(4), k: f.int(5))
     case .rope:
       let (x, positions) = unsafe (Shared(f.floats(0)), Shared(f.int32s(1)))
       let (heads, headDim, ropeDim) = (f.int(3), f.int(4), f.int(5))
       let (base, scale, mode) = (f.float(6), f.float(7), Int32(f.int(8)))
       rows(f.int(2), heads * headDim) { first, count in
-        unsafe tk_rope(
-          x.pointer + first * heads * headDim, positions.pointer + first, count, heads, headDim, ropeDim, base, scale, mode)
+        unsafe NativeKernels.rope(
+          x: x.pointer + first * heads * headDim, positions: positions.pointer + first, rows: count, heads: heads,
+          headDimension: headDim, ropeDimension: ropeDim, base: base, scale: scale, mode: mode)
       }
     case .cacheAppend:
       let (x, bases, positions, cache) = unsafe (Shared(f.floats(0)), Shared(f.int64s(1)), Shared(f.int32s(2)), cacheBase())
@@ -95,18 +102,19 @@ import WasmRuntime
       let (width, type) = (f.int(7), f.type(8))
       // Not split: two rows of one call may be the same place of the cache, and the later one must win.
       if let cache = unsafe cache {
-        unsafe tk_cache_append(
-          x.pointer, cache.pointer, bases.pointer, positions.pointer, plane, chunk, stride, f.int(6), width, type)
+        unsafe NativeKernels.cacheAppend(
+          x: x.pointer, cache: cache.pointer, bases: bases.pointer, positions: positions.pointer, planeOffset: plane,
+          chunkPositions: chunk, chunkStride: stride, rows: f.int(6), width: width, type: type)
       }
     case .add, .mul, .siluMul, .geluTanhMul:
       let (out, a, b) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.floats(2)))
       rows(f.int(3), 1) { first, count in
         let (out, a, b) = unsafe (out.pointer + first, a.pointer + first, b.pointer + first)
         switch kernel {
-        case .add: unsafe tk_add(out, a, b, count)
-        case .mul: unsafe tk_mul(out, a, b, count)
-        case .siluMul: unsafe tk_silu_mul(out, a, b, count)
-        default: unsafe tk_gelu_tanh_mul(out, a, b, count)
+        case .add: unsafe NativeKernels.add(out: out, a: a, b: b, count: count)
+        case .mul: unsafe NativeKernels.mul(out: out, a: a, b: b, count: count)
+        case .siluMul: unsafe NativeKernels.siluMul(out: out, gate: a, up: b, count: count)
+        default: unsafe NativeKernels.geluTanhMul(out: out, gate: a, up: b, count: count)
         }
       }
     case .scale, .silu, .gelu, .geluTanh:
@@ -115,10 +123,10 @@ import WasmRuntime
       rows(f.int(2), 1) { first, count in
         let (out, x) = unsafe (out.pointer + first, x.pointer + first)
         switch kernel {
-        case .scale: unsafe tk_scale(out, x, count, factor)
-        case .silu: unsafe tk_silu(out, x, count)
-        case .gelu: unsafe tk_gelu(out, x, count)
-        default: unsafe tk_gelu_tanh(out, x, count)
+        case .scale: unsafe NativeKernels.scale(out: out, x: x, count: count, factor: factor)
+        case .silu: unsafe NativeKernels.silu(out: out, x: x, count: count)
+        case .gelu: unsafe NativeKernels.gelu(out: out, x: x, count: count)
+        default: unsafe NativeKernels.geluTanh(out: out, x: x, count: count)
         }
       }
     }
@@ -129,24 +137,26 @@ import WasmRuntime
     let (type, rowCount, columnsIn, columnsOut) = (f.type(3), f.int(4), f.int(5), f.int(6))
     guard rowCount > 0, columnsOut > 0 else { return }
     let (out, x, w) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)))
-    let byteCount = tk_activations_byte_count(type, rowCount, columnsIn)
+    let byteCount = NativeKernels.matmulWorkspaceByteCount(
+      type: type, rows: rowCount, columnsIn: columnsIn, columnsOut: columnsOut)
     let activations = unsafe Shared(reserveWorkspace(byteCount))
     if byteCount > 0 {
       rows(rowCount, columnsIn) { first, count in
-        unsafe tk_quantize_activations(activations.pointer, x.pointer, columnsIn, first, count)
+        unsafe NativeKernels.matmulPrepare(
+          x: x.pointer, rows: rowCount, columnsIn: columnsIn, type: type, into: activations.pointer, firstRow: first, rowCount: count)
       }
     }
-    // 32 columns are the kernels' tile; pieces of a large matrix are larger, at least 16 per thread.
-    let tile = 32
+    // Pieces are whole tiles of the kernels; of a large matrix they are larger, at least 16 per thread.
+    let tile = NativeKernels.matmulSliceGranularity(type: type, rows: rowCount)
     let columnsPerPiece = max(tile, columnsOut / (workers.threadCount * 16) / tile * tile)
     let isSmall = Double(rowCount) * Double(columnsIn) * Double(columnsOut) < 0x1p17
     let pieceCount = workers.threadCount == 1 || isSmall ? 1 : (columnsOut + columnsPerPiece - 1) / columnsPerPiece
     let columns = pieceCount == 1 ? columnsOut : columnsPerPiece
     workers.run(pieceCount: pieceCount) { _, piece in
       let first = piece * columns
-      unsafe tk_matmul(
-        out.pointer, x.pointer, activations.pointer, w.pointer, type, rowCount, columnsIn, columnsOut, first,
-        min(columns, columnsOut - first))
+      unsafe NativeKernels.matmulSlice(
+        out: out.pointer, x: x.pointer, prepared: activations.pointer, weights: w.pointer, type: type, rows: rowCount,
+        columnsIn: columnsIn, columnsOut: columnsOut, first: first, count: min(columns, columnsOut - first))
     }
   }
 
@@ -154,11 +164,10 @@ import WasmRuntime
     let f = frame
     let (rowCount, heads, keyValueHeads, headDim) = (f.int(8), f.int(9), f.int(10), f.int(11))
     guard rowCount > 0, heads > 0, let cache = unsafe cacheBase() else { return }
-    let arguments = unsafe Shared(tk_attention_arguments(
-      out: f.floats(0), q: f.floats(1), cache: cache.pointer, bases: f.int64s(2), positions: f.int32s(3),
-      key_plane_offset: Int64(f.int(4)), value_plane_offset: Int64(f.int(5)), chunk_positions: Int64(f.int(6)),
-      chunk_stride: Int64(f.int(7)), heads: heads, kv_heads: keyValueHeads, head_dim: headDim, type: f.type(12),
-      scale: f.float(13), window: Int32(f.int(14)), softcap: f.float(15)))
+    let (out, q) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)))
+    let (bases, positions) = unsafe (Shared(f.int64s(2)), Shared(f.int32s(3)))
+    let (keyPlane, valuePlane, chunk, stride) = (Int64(f.int(4)), Int64(f.int(5)), Int64(f.int(6)), Int64(f.int(7)))
+    let (type, scale, window, softcap) = (f.type(12), f.float(13), Int32(f.int(14)), f.float(15))
     // A piece is a whole group of query heads (they share keys and values) of up to 8 rows.
     var positionCount = 0.0
     for row in 0..<rowCount { positionCount += Double(unsafe f.int32s(3)[row]) + 1 }
@@ -170,9 +179,12 @@ import WasmRuntime
     workers.run(pieceCount: rowPieceCount * groupCount) { _, piece in
       // The last rows see the most positions, so they come first: the pieces at the end are short ones.
       let first = (rowPieceCount - 1 - piece / groupCount) * rowsPerPiece
-      unsafe withUnsafePointer(to: arguments.pointer) {
-        unsafe tk_attention($0, first, min(rowsPerPiece, rowCount - first), piece % groupCount * headsPerPiece, headsPerPiece)
-      }
+      unsafe NativeKernels.attentionSlice(
+        out: out.pointer, q: q.pointer, bases: bases.pointer, positions: positions.pointer, cache: cache.pointer,
+        keyPlaneOffset: keyPlane, valuePlaneOffset: valuePlane, chunkPositions: chunk, chunkStride: stride, rows: rowCount, heads: heads,
+        keyValueHeads: keyValueHeads, headDimension: headDim, type: type, scale: scale, window: window, softcap: softcap,
+        firstRow: first, rowCount: min(rowsPerPiece, rowCount - first), firstHead: piece % groupCount * headsPerPiece,
+        headCount: headsPerPiece)
     }
   }
 

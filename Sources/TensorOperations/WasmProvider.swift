@@ -13,6 +13,19 @@ final class WasmProvider {
     let attention: Function
   }
 
+  /// An argument of a call, free to travel to another thread.
+  enum Scalar: Sendable {
+    case i32(UInt32), i64(UInt64), f32(UInt32)
+
+    var value: Value {
+      switch self {
+      case .i32(let value): .i32(value)
+      case .i64(let value): .i64(value)
+      case .f32(let bits): .f32(bits)
+      }
+    }
+  }
+
   private let lanes: [Lane]
   private let workers: WorkerPool
 
@@ -31,14 +44,14 @@ final class WasmProvider {
 
   /// Executes one operation with the arguments of the model program's call.
   /// - Throws: the trap of the first slice that failed, by order of pieces.
-  func perform(_ name: String, _ arguments: [Value]) throws(WasmError) {
+  func perform(_ name: String, _ arguments: [Scalar]) throws(WasmError) {
     switch name {
     case "matmul": try matmul(arguments)
     default: try attention(arguments)
     }
   }
 
-  private func matmul(_ arguments: [Value]) throws(WasmError) {
+  private func matmul(_ arguments: [Scalar]) throws(WasmError) {
     let columnsOut = Self.count(arguments[6])
     // Multiples of 8 columns suit every kernel; four pieces per thread keep the pieces' fixed costs small.
     let columnsPerPiece = max(8, (columnsOut / (workers.threadCount * 4) + 7) / 8 * 8)
@@ -46,15 +59,16 @@ final class WasmProvider {
     try run(pieceCount) { lane, piece throws(WasmError) in
       let first = piece * columnsPerPiece
       let slice = [Self.value(first), Self.value(min(columnsPerPiece, columnsOut - first))]
-      try lane.matmul(arguments + slice)
+      try lane.matmul((arguments + slice).map(\.value))
     }
   }
 
-  private func attention(_ arguments: [Value]) throws(WasmError) {
+  private func attention(_ arguments: [Scalar]) throws(WasmError) {
     let (rows, heads, keyValueHeads) = (Self.count(arguments[8]), Self.count(arguments[9]), Self.count(arguments[10]))
     guard keyValueHeads > 0, heads % keyValueHeads == 0 else {
       // Let the kernel say what is wrong.
-      try lanes[0].attention(arguments + [Self.value(0), Self.value(rows), Self.value(0), Self.value(heads)])
+      let slice = [Self.value(0), Self.value(rows), Self.value(0), Self.value(heads)]
+      try lanes[0].attention((arguments + slice).map(\.value))
       return
     }
     let rowsPerPiece = 8
@@ -62,11 +76,11 @@ final class WasmProvider {
     let headsPerPiece = heads / keyValueHeads
     try run(rowPieceCount * keyValueHeads) { lane, piece throws(WasmError) in
       let row = piece / keyValueHeads * rowsPerPiece
-      try lane.attention(
-        arguments + [
-          Self.value(row), Self.value(min(rowsPerPiece, rows - row)), Self.value(piece % keyValueHeads * headsPerPiece),
-          Self.value(headsPerPiece),
-        ])
+      let slice = [
+        Self.value(row), Self.value(min(rowsPerPiece, rows - row)), Self.value(piece % keyValueHeads * headsPerPiece),
+        Self.value(headsPerPiece),
+      ]
+      try lane.attention((arguments + slice).map(\.value))
     }
   }
 
@@ -82,8 +96,12 @@ final class WasmProvider {
   }
 
   /// i32 as a count; a negative one becomes 0 pieces of work and is refused by the kernel.
-  private static func count(_ value: Value) -> Int { max(0, Int(Int32(bitPattern: value.i32 ?? 0))) }
-  private static func value(_ count: Int) -> Value { .i32(Int32(truncatingIfNeeded: count)) }
+  private static func count(_ scalar: Scalar) -> Int {
+    guard case .i32(let bits) = scalar else { preconditionFailure("the signature has an i32 here") }
+    return max(0, Int(Int32(bitPattern: bits)))
+  }
+
+  private static func value(_ count: Int) -> Scalar { .i32(UInt32(truncatingIfNeeded: count)) }
 }
 
 /// The failure of the lowest piece: the same whatever thread was first.
