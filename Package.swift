@@ -57,7 +57,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Layer 3
-    .target(name: "WasmScripts", dependencies: ["WebAssembly", "WasmRuntime"], swiftSettings: strict),
+    .target(name: "WasmScripts", dependencies: ["WebAssembly", "WebAssemblyText", "WasmRuntime"], swiftSettings: strict),
     .target(
       name: "TensorStore", dependencies: ["TensorFiles", "Tensors", "VirtualMemory", "WasmRuntime", "WebAssembly"],
       swiftSettings: strict),
@@ -108,7 +108,7 @@ let package = Package(
       name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "CInterpreter", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ConformanceTests", dependencies: ["WasmScripts", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      name: "ConformanceTests", dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "_TestSupport"],
       resources: [.copy("Data")], swiftSettings: strict),
     .testTarget(
       name: "TensorStoreTests",

@@ -45,7 +45,7 @@ struct ModulePrinter {
       let index = module.importedGlobalCount + offset
       line("(global\(named(.global, index)) \(globalType(module.globals[index])) \(try expression(initializer)))")
     }
-    for export in module.exports { line("(export \(Self.quoted(export.name)) \(externalReference(export)))") }
+    for export in module.exports { line("(export \(Self.quoted(export.name.string)) \(externalReference(export)))") }
     if let start = module.startFunction { line("(start \(names.reference(.function, start)))") }
     for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
     for (offset, body) in module.functionBodies.enumerated() { try printFunction(body, module.importedFunctionCount + offset) }
@@ -74,7 +74,7 @@ struct ModulePrinter {
         description = "(global\(named(.global, global)) \(globalType(type)))"
         global += 1
       }
-      line("(import \(Self.quoted(entry.module)) \(Self.quoted(entry.name)) \(description))")
+      line("(import \(Self.quoted(entry.module.string)) \(Self.quoted(entry.name.string)) \(description))")
     }
   }
 

@@ -1,1 +1,0 @@
-// The WasmScripts room; see ARCHITECTURE in README.md.
