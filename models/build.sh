@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Builds the guests: models/guests/<name> to models/programs/<name>.wasm, and models/programs/MANIFEST.
+#
+#   models/build.sh            builds all and writes them
+#   models/build.sh --check    builds into a temporary folder and compares: the committed files are what the sources give
+#
+# Needs Swift 6.3 (its swiftc, clang and wasm-ld) and the host's own `bindery lower`, taken from $BINDERY, or from
+# .build/release, or built. The same compiler gives the same bytes: no path of this machine and no date gets into them.
+# With another compiler --check compares the sources with the manifest, says so, and leaves the bytes alone.
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+root=$PWD
+programs=(kernels llama)
+
+# -disable-lsr: LLVM's loop strength reduction replaces constant offsets of loads by additions; a JIT folds them back, an
+#   interpreter pays 7 to 13 % of the inner loops of the kernels for them.
+# -disable-stack-protector: a guest's stack lies at the bottom of its memory, an overflow traps.
+swift_flags=(-target wasm32-unknown-none-wasm -enable-experimental-feature Embedded -wmo -O -parse-as-library
+  -Xllvm -disable-lsr -Xfrontend -disable-stack-protector -Xcc -msimd128 -Xcc -mrelaxed-simd -I models/guests/GuestKit/include)
+c_flags=(--target=wasm32 -O2 -ffreestanding)
+link_flags=(--no-entry --allow-undefined --gc-sections --strip-debug --stack-first -z stack-size=65536)
+memories=(--memory 'weights=bindery.weights i64 virtual 0 16777216' --memory 'cache=bindery.cache i64 virtual 0 16777216'
+  --memory 'scratch=bindery.scratch i64 0 16777216')
+
+compiler() { swiftc --version 2>/dev/null | head -n 1; }
+
+# The sources of a program, sorted: kernels do without GuestKit/Program.
+sources() {
+  local folders=(models/guests/GuestKit/*.swift models/guests/"$1"/*.swift)
+  [ "$1" = kernels ] || folders+=(models/guests/GuestKit/Program/*.swift)
+  printf '%s\n' "${folders[@]}" | sort
+}
+
+# What a rebuild depends on beside the compiler: sources, headers, this script. And on `bindery lower`, which has no hash here:
+# a change of it that changes the output shows in --check.
+source_hashes() {
+  { printf '%s\n' models/build.sh models/guests/GuestKit/*.c models/guests/GuestKit/include/*
+    for program in "${programs[@]}"; do sources "$program"; done; } | sort -u | xargs sha256sum
+}
+
+lower_tool() {
+  if [ -n "${BINDERY:-}" ]; then echo "$BINDERY"; return; fi
+  if [ ! -x .build/release/bindery ]; then swift build -c release --product bindery >&2; fi
+  echo .build/release/bindery
+}
+
+build() {  # build FOLDER
+  local folder=$1 bindery object
+  bindery=$(lower_tool)
+  for source in Allocator Runtime; do
+    clang "${c_flags[@]}" -c models/guests/GuestKit/$source.c -o "$folder/$source.o"
+  done
+  for program in "${programs[@]}"; do
+    # shellcheck disable=SC2046
+    swiftc "${swift_flags[@]}" -module-name "$program" -c $(sources "$program") -o "$folder/$program.o"
+    wasm-ld "${link_flags[@]}" "$folder/$program.o" "$folder/Allocator.o" "$folder/Runtime.o" -o "$folder/$program.linked.wasm"
+    "$bindery" lower "$folder/$program.linked.wasm" -o "$folder/$program.wasm" "${memories[@]}"
+  done
+}
+
+manifest() {  # manifest FOLDER
+  echo "compiler $(compiler)"
+  (cd "$1" && for program in "${programs[@]}"; do sha256sum "$program.wasm"; done)
+  source_hashes
+}
+
+case "${1:-}" in
+"")
+  temporary=$(mktemp -d)
+  trap 'rm -rf "$temporary"' EXIT
+  build "$temporary"
+  mkdir -p models/programs
+  for program in "${programs[@]}"; do cp "$temporary/$program.wasm" models/programs/; done
+  manifest models/programs >models/programs/MANIFEST
+  (cd models/programs && ls -l ./*.wasm)
+  ;;
+--check)
+  manifest models/programs | tail -n +2 | diff <(tail -n +2 models/programs/MANIFEST) - >&2 ||
+    { echo "models/programs is not what the sources give: run models/build.sh and commit the result" >&2; exit 1; }
+  if [ "$(head -n 1 models/programs/MANIFEST)" != "compiler $(compiler)" ]; then
+    echo "sources and programs are those of the manifest; another compiler built them, so the bytes are not compared"
+    exit 0
+  fi
+  temporary=$(mktemp -d)
+  trap 'rm -rf "$temporary"' EXIT
+  build "$temporary"
+  for program in "${programs[@]}"; do
+    cmp "$temporary/$program.wasm" "models/programs/$program.wasm" >&2 ||
+      { echo "models/programs/$program.wasm differs from a rebuild: run models/build.sh and commit the result" >&2; exit 1; }
+  done
+  echo "models/programs: a rebuild gives the same bytes"
+  ;;
+*)
+  echo "usage: models/build.sh [--check]" >&2
+  exit 64
+  ;;
+esac
