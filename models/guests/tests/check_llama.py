@@ -127,7 +127,7 @@ for case in cases:
     assert program.call("sequence_close", sequence) == 0
 
 # The same rows in any grouping give the same logits.
-tokens = cases[0]["prompt_token_ids"] * 12
+tokens = (cases[0]["prompt_token_ids"] * 72)[:72]
 a = program.call("sequence_open", 256)
 whole = program.forward(tokens, range(len(tokens)), [a] * len(tokens), range(0, len(tokens), 5))
 b = program.call("sequence_open", 256)
@@ -140,8 +140,9 @@ both = program.forward(tokens[66:] + [11, 5], list(range(66, len(tokens))) + [0,
                        [a] * (len(tokens) - 66) + [program.call("sequence_open", 64), a], [0, len(tokens) - 66 + 1])
 print("batched against single:", np.abs(both[1] - last[0]).max(), "split prefill:", split)
 failed += not (np.abs(both[1] - last[0]).max() < 0.3 and split < 0.3)
+n = program.call("vocabulary_size")
 refused(lambda: program.forward([1], [3], [a], [0]), "position", "3")
-refused(lambda: program.forward([49152], [len(tokens) + 1], [a], [0]), "token", "49152")
+refused(lambda: program.forward([n], [len(tokens) + 1], [a], [0]), "token", str(n))
 refused(lambda: program.forward([1] * 300, range(300), [2] * 300, [0]), "sequence 2")
 c = program.call("sequence_open", 10)
 refused(lambda: program.forward([1] * 12, range(12), [c] * 12, [11]), "12", "10")
@@ -152,6 +153,8 @@ assert program.configure(data) == 1
 
 
 def configure_error(change):
+    if change(data) == data:
+        return print("not tried: the file has no such tensor")
     other = Program(kernels, llama, path)
     assert other.configure(change(data)) != 0
     print("refused:", other.error())
