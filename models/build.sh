@@ -10,7 +10,6 @@
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
-root=$PWD
 programs=(kernels llama)
 
 # -disable-lsr: LLVM's loop strength reduction replaces constant offsets of loads by additions; a JIT folds them back, an
@@ -45,18 +44,24 @@ lower_tool() {
   echo .build/release/bindery
 }
 
+# The compiler writes a hash of its arguments into what it makes: so every path that it is given is relative, and the same
+# everywhere. It runs in the temporary folder, which sees the sources through a link.
 build() {  # build FOLDER
-  local folder=$1 bindery object
-  bindery=$(lower_tool)
-  for source in Allocator Runtime; do
-    clang "${c_flags[@]}" -c models/guests/GuestKit/$source.c -o "$folder/$source.o"
-  done
-  for program in "${programs[@]}"; do
-    # shellcheck disable=SC2046
-    swiftc "${swift_flags[@]}" -module-name "$program" -c $(sources "$program") -o "$folder/$program.o"
-    wasm-ld "${link_flags[@]}" "$folder/$program.o" "$folder/Allocator.o" "$folder/Runtime.o" -o "$folder/$program.linked.wasm"
-    "$bindery" lower "$folder/$program.linked.wasm" -o "$folder/$program.wasm" "${memories[@]}"
-  done
+  local folder=$1 bindery
+  bindery=$(realpath "$(lower_tool)")
+  ln -s "$PWD/models" "$folder/models"
+  (
+    cd "$folder"
+    for source in Allocator Runtime; do
+      clang "${c_flags[@]}" -c models/guests/GuestKit/$source.c -o $source.o
+    done
+    for program in "${programs[@]}"; do
+      # shellcheck disable=SC2046
+      swiftc "${swift_flags[@]}" -module-name "$program" -c $(sources "$program") -o "$program.o"
+      wasm-ld "${link_flags[@]}" "$program.o" Allocator.o Runtime.o -o "$program.linked.wasm"
+      "$bindery" lower "$program.linked.wasm" -o "$program.wasm" "${memories[@]}" >&2
+    done
+  )
 }
 
 manifest() {  # manifest FOLDER
