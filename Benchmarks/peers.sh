@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the benchmarks compare with into a Python environment: Benchmarks/.venv, or the folder given.
+# Installs what the benchmarks compare with into a Python environment: .build/peers, or the folder given.
 # llama.cpp is compiled from the package's source for this machine (about 6 minutes on two cores); an installed one is kept.
 set -euo pipefail
-folder=${1:-$(dirname "$0")/.venv}
+folder=${1:-$(dirname "$0")/../.build/peers}
 command -v cc c++ python3 >/dev/null || { echo "needs a C++ compiler and python3 (apt-get install build-essential python3-venv)" >&2; exit 1; }
 [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
 if ! "$folder/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == "0.3.36"' 2>/dev/null; then

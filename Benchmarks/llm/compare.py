@@ -1,6 +1,6 @@
 """Bindery beside llama.cpp on the same file with the same number of threads, round by round in turn.
 
-  Benchmarks/.venv/bin/python Benchmarks/llm/compare.py MODEL.gguf [--threads 1,2] [--rounds 5] [--kernels native]
+  .build/peers/bin/python Benchmarks/llm/compare.py MODEL.gguf [--threads 1,2] [--rounds 5] [--kernels native]
       [--bindery .build/release/bindery] [--json results.json]
 
 Every figure of a round comes from a process of its own. llama.cpp and Bindery take turns, so that a busy neighbour
