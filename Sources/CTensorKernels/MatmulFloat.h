@@ -2,7 +2,8 @@
 //
 // Included after Vectors.h and MatmulPortable.h. The level defines:
 //   tk_vi                                          a vector of TK_LANES 32-bit integers
-//   tk_transposed_chunk(address, stride, tk_vi[4]) dword j (0...3) of the 16 bytes at each of TK_LANES rows
+//   tk_transposed_chunk(rows, offset, tk_vi[4])    dword j (0...3) of the 16 bytes at an offset of each of TK_LANES rows
+//   tk_consecutive_rows(address, stride)           TK_LANES rows that follow each other
 //   tk_vf_low_halves / tk_vf_high_halves(tk_vi)    f16 in the low or high half of each lane, as floats
 //
 // Few rows: dot products of several weight rows with each row of x, along K. Many rows: the columns of a panel of 2 * TK_LANES
@@ -64,11 +65,11 @@ TK_INLINE void tk_float_few_rows(
 TK_INLINE void tk_float_pack(
   uint32_t type, float *panel, const uint8_t *w, ptrdiff_t stride, ptrdiff_t k_first, ptrdiff_t k_count) {
   const ptrdiff_t element = type == TK_TYPE_F32 ? 4 : 2, step = 16 / element;
-  const uint8_t *p = w + k_first * element;
+  const tk_rows rows = tk_consecutive_rows(w + k_first * element, stride);
   ptrdiff_t k = 0;
   for (; k + step <= k_count; k += step) {
     tk_vi t[4];
-    tk_transposed_chunk(p + k * element, stride, t);
+    tk_transposed_chunk(&rows, k * element, t);
     float *o = panel + k * 2 * TK_LANES;
     for (int j = 0; j < 4; j++) {
       if (type == TK_TYPE_F32) {
