@@ -15,9 +15,11 @@ protocol BlockFormat {
 
   static var blockByteCount: UInt64 { get }
 
-  /// Adds block `offset` of four columns times one row: lane i of `sum` is the column at address wi.
+  /// Adds a block of four columns times one row, the weights at `offset` behind the addresses, the activations at `at` behind
+  /// x (both constants): lane i of `sum` is the column at address wi.
   static func addProducts(
-    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ sum: inout SIMD4<Float>)
+    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ at: UInt32,
+    _ sum: inout SIMD4<Float>)
 
   static func column(_ w: UInt64) -> Column
 

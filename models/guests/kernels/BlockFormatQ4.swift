@@ -11,9 +11,10 @@ struct Q4_1: BlockFormat {
 
   @inline(__always)
   static func addProducts(
-    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ sum: inout SIMD4<Float>
+    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ at: UInt32,
+    _ sum: inout SIMD4<Float>
   ) {
-    let low = bytes(x, 0), high = bytes(x, 16)
+    let low = bytes(x, at), high = bytes(x, at + 16)
     let products = nibbleProducts(
       weights_load(w0, offset + 4), weights_load(w1, offset + 4), weights_load(w2, offset + 4), weights_load(w3, offset + 4),
       low, high)
@@ -23,8 +24,8 @@ struct Q4_1: BlockFormat {
     factors = weights_load32_lane(w3, offset, 3, factors)
     let scale = HalfPrecision.scaledLow(i32x4_from_i8x16(factors))
     let minimum = HalfPrecision.scaledHigh(i32x4_from_i8x16(factors))
-    sum = f32x4_madd(products, scale * splat(x, 32), sum)
-    sum = f32x4_madd(minimum, splat(x, 36), sum)
+    sum = f32x4_madd(products, scale * splat(x, at + 32), sum)
+    sum = f32x4_madd(minimum, splat(x, at + 36), sum)
   }
 
   struct Column {
@@ -60,14 +61,15 @@ struct Q4_0: BlockFormat {
 
   @inline(__always)
   static func addProducts(
-    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ sum: inout SIMD4<Float>
+    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ at: UInt32,
+    _ sum: inout SIMD4<Float>
   ) {
-    let low = bytes(x, 0), high = bytes(x, 16)
+    let low = bytes(x, at), high = bytes(x, at + 16)
     let products = nibbleProducts(
       weights_load(w0, offset + 2), weights_load(w1, offset + 2), weights_load(w2, offset + 2), weights_load(w3, offset + 2),
       low, high)
     let scale = highHalfScales(w0, w1, w2, w3, offset: offset)
-    let shifted = f32x4_madd(products, splat(x, 32), splat(x, 36) * SIMD4(repeating: -8))
+    let shifted = f32x4_madd(products, splat(x, at + 32), splat(x, at + 36) * SIMD4(repeating: -8))
     sum = f32x4_madd(shifted, scale, sum)
   }
 

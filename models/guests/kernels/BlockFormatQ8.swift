@@ -11,14 +11,15 @@ struct Q8_0: BlockFormat {
 
   @inline(__always)
   static func addProducts(
-    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ sum: inout SIMD4<Float>
+    _ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64, offset: Int32, _ x: UnsafeRawPointer, _ at: UInt32,
+    _ sum: inout SIMD4<Float>
   ) {
-    let p0 = bytes(x, 0), p1 = bytes(x, 16), n0 = bytes(x, 32), n1 = bytes(x, 48)
+    let p0 = bytes(x, at), p1 = bytes(x, at + 16), n0 = bytes(x, at + 32), n1 = bytes(x, at + 48)
     let a = products(w0, offset, p0, p1, n0, n1), b = products(w1, offset, p0, p1, n0, n1)
     let c = products(w2, offset, p0, p1, n0, n1), d = products(w3, offset, p0, p1, n0, n1)
     let ab = i32x4_even(a, b) &+ i32x4_odd(a, b), cd = i32x4_even(c, d) &+ i32x4_odd(c, d)
     let sums = f32x4_convert(i32x4_even(ab, cd) &+ i32x4_odd(ab, cd))
-    sum = f32x4_madd(sums, highHalfScales(w0, w1, w2, w3, offset: offset) * splat(x, 64), sum)
+    sum = f32x4_madd(sums, highHalfScales(w0, w1, w2, w3, offset: offset) * splat(x, at + 64), sum)
   }
 
   @inline(__always)

@@ -68,12 +68,16 @@ extension Matmul {
     var group = 0
     while group < groupCount {
       let x = UnsafeRawPointer(workspace + group * groupByteCount)
-      if group + 1 < groupCount {
-        multiply(format, x, x + groupByteCount, firstRow: group * 4, blockCount)
+      if groupCount - group >= 4 {
+        multiplyFour(format, x, groupByteCount, firstRow: group * 4, blockCount)
+        group += 4
+      } else if groupCount - group >= 2 {
+        multiplyTwo(format, x, groupByteCount, firstRow: group * 4, blockCount)
+        group += 2
       } else {
-        multiply(format, x, firstRow: group * 4, blockCount)
+        multiplyOne(format, x, firstRow: group * 4, blockCount)
+        group += 1
       }
-      group += 2
     }
 
     let single = workspace + groupCount * groupByteCount
@@ -147,89 +151,150 @@ extension Matmul {
       var (w0, w1, w2, w3) = addresses(column, columnByteCount)
       var sum = SIMD4<Float>()
       var pointer = x
-      let pairEnd = x + (blockCount & ~1) &* xByteCount
-      while pointer < pairEnd {
-        Format.addProducts(w0, w1, w2, w3, offset: 0, pointer, &sum)
-        Format.addProducts(w0, w1, w2, w3, offset: Int32(Format.blockByteCount), pointer + xByteCount, &sum)
-        w0 &+= 2 &* Format.blockByteCount
-        w1 &+= 2 &* Format.blockByteCount
-        w2 &+= 2 &* Format.blockByteCount
-        w3 &+= 2 &* Format.blockByteCount
-        pointer += 2 &* xByteCount
+      let wholeEnd = x + (blockCount & ~3) &* xByteCount, end = x + blockCount &* xByteCount
+      let step = Format.blockByteCount, offset = Int32(Format.blockByteCount)
+      while pointer < wholeEnd {
+        Format.addProducts(w0, w1, w2, w3, offset: 0, pointer, 0, &sum)
+        Format.addProducts(w0, w1, w2, w3, offset: offset, pointer, UInt32(xByteCount), &sum)
+        Format.addProducts(w0, w1, w2, w3, offset: 2 &* offset, pointer, UInt32(2 &* xByteCount), &sum)
+        Format.addProducts(w0, w1, w2, w3, offset: 3 &* offset, pointer, UInt32(3 &* xByteCount), &sum)
+        w0 &+= 4 &* step
+        w1 &+= 4 &* step
+        w2 &+= 4 &* step
+        w3 &+= 4 &* step
+        pointer += 4 &* xByteCount
       }
-      if blockCount & 1 != 0 { Format.addProducts(w0, w1, w2, w3, offset: 0, pointer, &sum) }
+      while pointer < end {
+        Format.addProducts(w0, w1, w2, w3, offset: 0, pointer, 0, &sum)
+        w0 &+= step
+        w1 &+= step
+        w2 &+= step
+        w3 &+= step
+        pointer += xByteCount
+      }
       store(sum, row: row, column: column)
     }
   }
 
   /// Four rows, four columns at a time.
-  private func multiply<Format: BlockFormat>(_ format: Format.Type, _ x: UnsafeRawPointer, firstRow: Int, _ blockCount: Int) {
-    let columnByteCount = UInt64(blockCount) &* Format.blockByteCount
+  private func multiplyOne<Format: BlockFormat>(_ format: Format.Type, _ x: UnsafeRawPointer, firstRow: Int, _ blockCount: Int) {
+    let xByteCount = Format.Layout.groupBlockByteCount
     forEachTile { column in
-      var (w0, w1, w2, w3) = addresses(column, columnByteCount)
-      var s0 = SIMD4<Float>(), s1 = SIMD4<Float>(), s2 = SIMD4<Float>(), s3 = SIMD4<Float>()
+      var (w0, w1, w2, w3) = addresses(column, UInt64(blockCount) &* Format.blockByteCount)
+      var tile = Tile()
       var pointer = x
-      let end = x + blockCount &* Format.Layout.groupBlockByteCount
+      let end = x + blockCount &* xByteCount
       while pointer < end {
         let rows = Format.Layout.load(pointer)
-        Format.addProducts(Format.column(w0), rows, &s0)
-        Format.addProducts(Format.column(w1), rows, &s1)
-        Format.addProducts(Format.column(w2), rows, &s2)
-        Format.addProducts(Format.column(w3), rows, &s3)
+        Format.addProducts(Format.column(w0), rows, &tile.s0)
+        Format.addProducts(Format.column(w1), rows, &tile.s1)
+        Format.addProducts(Format.column(w2), rows, &tile.s2)
+        Format.addProducts(Format.column(w3), rows, &tile.s3)
         w0 &+= Format.blockByteCount
         w1 &+= Format.blockByteCount
         w2 &+= Format.blockByteCount
         w3 &+= Format.blockByteCount
-        pointer += Format.Layout.groupBlockByteCount
+        pointer += xByteCount
       }
-      store(s0, s1, s2, s3, firstRow: firstRow, column: column)
+      store(tile, firstRow: firstRow, column: column)
     }
   }
 
   /// Eight rows, four columns at a time: each block of weights is unpacked once for both groups.
-  private func multiply<Format: BlockFormat>(
-    _ format: Format.Type, _ x: UnsafeRawPointer, _ y: UnsafeRawPointer, firstRow: Int, _ blockCount: Int
+  private func multiplyTwo<Format: BlockFormat>(
+    _ format: Format.Type, _ x: UnsafeRawPointer, _ groupByteCount: Int, firstRow: Int, _ blockCount: Int
   ) {
-    let columnByteCount = UInt64(blockCount) &* Format.blockByteCount
+    let xByteCount = Format.Layout.groupBlockByteCount
     forEachTile { column in
-      var (w0, w1, w2, w3) = addresses(column, columnByteCount)
-      var s0 = SIMD4<Float>(), s1 = SIMD4<Float>(), s2 = SIMD4<Float>(), s3 = SIMD4<Float>()
-      var t0 = SIMD4<Float>(), t1 = SIMD4<Float>(), t2 = SIMD4<Float>(), t3 = SIMD4<Float>()
-      var pointer = x, second = y
-      let end = x + blockCount &* Format.Layout.groupBlockByteCount
-      while pointer < end {
-        let rows = Format.Layout.load(pointer), rows2 = Format.Layout.load(second)
+      var (w0, w1, w2, w3) = addresses(column, UInt64(blockCount) &* Format.blockByteCount)
+      var a = Tile(), b = Tile()
+      var pointerA = x, pointerB = x + groupByteCount
+      let end = x + blockCount &* xByteCount
+      while pointerA < end {
+        let rowsA = Format.Layout.load(pointerA), rowsB = Format.Layout.load(pointerB)
         let column0 = Format.column(w0)
-        Format.addProducts(column0, rows, &s0)
-        Format.addProducts(column0, rows2, &t0)
+        Format.addProducts(column0, rowsA, &a.s0)
+        Format.addProducts(column0, rowsB, &b.s0)
         let column1 = Format.column(w1)
-        Format.addProducts(column1, rows, &s1)
-        Format.addProducts(column1, rows2, &t1)
+        Format.addProducts(column1, rowsA, &a.s1)
+        Format.addProducts(column1, rowsB, &b.s1)
         let column2 = Format.column(w2)
-        Format.addProducts(column2, rows, &s2)
-        Format.addProducts(column2, rows2, &t2)
+        Format.addProducts(column2, rowsA, &a.s2)
+        Format.addProducts(column2, rowsB, &b.s2)
         let column3 = Format.column(w3)
-        Format.addProducts(column3, rows, &s3)
-        Format.addProducts(column3, rows2, &t3)
+        Format.addProducts(column3, rowsA, &a.s3)
+        Format.addProducts(column3, rowsB, &b.s3)
         w0 &+= Format.blockByteCount
         w1 &+= Format.blockByteCount
         w2 &+= Format.blockByteCount
         w3 &+= Format.blockByteCount
-        pointer += Format.Layout.groupBlockByteCount
-        second += Format.Layout.groupBlockByteCount
+        pointerA += xByteCount
+        pointerB += xByteCount
       }
-      store(s0, s1, s2, s3, firstRow: firstRow, column: column)
-      store(t0, t1, t2, t3, firstRow: firstRow + 4, column: column)
+      store(a, firstRow: firstRow, column: column)
+      store(b, firstRow: firstRow + 4, column: column)
     }
   }
 
-  /// Stores a tile of four columns (a vector each) and four rows (its lanes); rows beyond the last are dropped.
-  @inline(__always)
-  private func store(
-    _ s0: SIMD4<Float>, _ s1: SIMD4<Float>, _ s2: SIMD4<Float>, _ s3: SIMD4<Float>, firstRow: Int, column: Int
+  /// Sixteen rows, four columns at a time.
+  private func multiplyFour<Format: BlockFormat>(
+    _ format: Format.Type, _ x: UnsafeRawPointer, _ groupByteCount: Int, firstRow: Int, _ blockCount: Int
   ) {
-    let a = f32x4_interleave_low(s0, s2), b = f32x4_interleave_high(s0, s2)
-    let c = f32x4_interleave_low(s1, s3), d = f32x4_interleave_high(s1, s3)
+    let xByteCount = Format.Layout.groupBlockByteCount
+    forEachTile { column in
+      var (w0, w1, w2, w3) = addresses(column, UInt64(blockCount) &* Format.blockByteCount)
+      var a = Tile(), b = Tile(), c = Tile(), d = Tile()
+      var pointerA = x, pointerB = x + groupByteCount, pointerC = x + 2 &* groupByteCount, pointerD = x + 3 &* groupByteCount
+      let end = x + blockCount &* xByteCount
+      while pointerA < end {
+        let rowsA = Format.Layout.load(pointerA), rowsB = Format.Layout.load(pointerB)
+        let rowsC = Format.Layout.load(pointerC), rowsD = Format.Layout.load(pointerD)
+        let column0 = Format.column(w0)
+        Format.addProducts(column0, rowsA, &a.s0)
+        Format.addProducts(column0, rowsB, &b.s0)
+        Format.addProducts(column0, rowsC, &c.s0)
+        Format.addProducts(column0, rowsD, &d.s0)
+        let column1 = Format.column(w1)
+        Format.addProducts(column1, rowsA, &a.s1)
+        Format.addProducts(column1, rowsB, &b.s1)
+        Format.addProducts(column1, rowsC, &c.s1)
+        Format.addProducts(column1, rowsD, &d.s1)
+        let column2 = Format.column(w2)
+        Format.addProducts(column2, rowsA, &a.s2)
+        Format.addProducts(column2, rowsB, &b.s2)
+        Format.addProducts(column2, rowsC, &c.s2)
+        Format.addProducts(column2, rowsD, &d.s2)
+        let column3 = Format.column(w3)
+        Format.addProducts(column3, rowsA, &a.s3)
+        Format.addProducts(column3, rowsB, &b.s3)
+        Format.addProducts(column3, rowsC, &c.s3)
+        Format.addProducts(column3, rowsD, &d.s3)
+        w0 &+= Format.blockByteCount
+        w1 &+= Format.blockByteCount
+        w2 &+= Format.blockByteCount
+        w3 &+= Format.blockByteCount
+        pointerA += xByteCount
+        pointerB += xByteCount
+        pointerC += xByteCount
+        pointerD += xByteCount
+      }
+      store(a, firstRow: firstRow, column: column)
+      store(b, firstRow: firstRow + 4, column: column)
+      store(c, firstRow: firstRow + 8, column: column)
+      store(d, firstRow: firstRow + 12, column: column)
+    }
+  }
+
+  /// Sums of four columns (a vector each) and four rows (its lanes).
+  private struct Tile {
+    var s0 = SIMD4<Float>(), s1 = SIMD4<Float>(), s2 = SIMD4<Float>(), s3 = SIMD4<Float>()
+  }
+
+  /// Stores a tile; rows beyond the last are dropped.
+  @inline(__always)
+  private func store(_ tile: Tile, firstRow: Int, column: Int) {
+    let a = f32x4_interleave_low(tile.s0, tile.s2), b = f32x4_interleave_high(tile.s0, tile.s2)
+    let c = f32x4_interleave_low(tile.s1, tile.s3), d = f32x4_interleave_high(tile.s1, tile.s3)
     store(f32x4_interleave_low(a, c), row: firstRow, column: column)
     if firstRow + 1 < rows { store(f32x4_interleave_high(a, c), row: firstRow + 1, column: column) }
     if firstRow + 2 < rows { store(f32x4_interleave_low(b, d), row: firstRow + 2, column: column) }
