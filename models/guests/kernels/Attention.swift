@@ -106,7 +106,9 @@ public func attention_slice(
     misuse("attention: heads are no multiple of the key/value heads,", keyValueHeads)
   }
   guard dimension > 0, dimension % 4 == 0 else { misuse("attention: head dimension is no multiple of 4:", headDimension) }
-  guard rowEnd <= rowTotal, headEnd <= headTotal else { misuse("attention_slice: slice ends past the last row or head; heads:", heads) }
+  guard rowEnd <= rowTotal, headEnd <= headTotal else {
+    misuse("attention_slice: slice ends past the last row or head; heads:", heads)
+  }
   guard window >= 0 else { misuse("attention: negative window", window) }
 
   let positionByteCount = UInt64(keyValueHeadCount * dimension) &* (isHalf ? 2 : 4)

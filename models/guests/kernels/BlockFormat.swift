@@ -90,7 +90,8 @@ private func rounded(_ x: SIMD4<Float>) -> SIMD4<Int32> { i32x4_truncate(f32x4_n
 
 /// Activations for weights that are not negative: they are the seven-bit operand of the dot product, x the signed one.
 ///
-///     one row:   | 32 values | scale | scale · sum |          four rows: | 8 times 4 values of 4 rows | 4 scales | 4 scale · sum |
+///     one row:   | 32 values | scale | scale · sum |
+///     four rows: | 8 times 4 values of 4 rows | 4 scales | 4 times scale · sum |
 struct SignedActivations: ActivationLayout {
   static let blockByteCount = 48
   static let groupBlockByteCount = 160
@@ -127,7 +128,8 @@ struct SignedActivations: ActivationLayout {
 /// Activations for weights of eight bits: the weight is the signed operand, so x is split into its positive and its
 /// negative part, each 0...127. Four dot products of one instruction each, where widening to 16 bits would take fourteen.
 ///
-///     one row: | 32 max(x, 0) | 32 max(-x, 0) | scale |   four rows: | 8 times 4 positive | 8 times 4 negative | 4 scales |
+///     one row:   | 32 max(x, 0) | 32 max(-x, 0) | scale |
+///     four rows: | 8 times 4 positive of 4 rows | 8 times 4 negative | 4 scales |
 struct SplitActivations: ActivationLayout {
   static let blockByteCount = 80
   static let groupBlockByteCount = 272

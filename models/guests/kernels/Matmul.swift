@@ -17,7 +17,9 @@ public func matmul_slice(
   let product = Matmul(
     out: out, x: x, w: w, rows: count(rows), columnsIn: count(columnsIn), columnsOut: count(columnsOut),
     first: count(first), count: count(sliceCount))
-  guard product.first + product.count <= product.columnsOut else { misuse("matmul_slice: slice ends past the last column:", first) }
+  guard product.first + product.count <= product.columnsOut else {
+    misuse("matmul_slice: slice ends past the last column:", first)
+  }
   product.run(ElementType.checked(type, columnCount: product.columnsIn))
 }
 
@@ -84,7 +86,8 @@ extension Matmul {
     for row in groupedRowCount..<rows {
       for block in 0..<blockCount {
         Format.Layout.store(
-          QuantisedBlock(scratch: x + 4 * UInt64(row * columnsIn + block * 32)), to: single + block * Format.Layout.blockByteCount)
+          QuantisedBlock(scratch: x + 4 * UInt64(row * columnsIn + block * 32)),
+          to: single + block * Format.Layout.blockByteCount)
       }
       multiply(format, UnsafeRawPointer(single), row: row, blockCount)
     }

@@ -114,7 +114,9 @@ struct Llama: Architecture {
     var scale: Float = 1
     if catalog.string("llama.rope.scaling.type", is: "linear") == true {
       scale = 1 / (try catalog.positiveFloat("llama.rope.scaling.factor"))
-    } else if catalog.string("llama.rope.scaling.type", is: "none") == false || catalog.float("llama.rope.scale_linear") ?? 1 != 1 {
+    } else if catalog.string("llama.rope.scaling.type", is: "none") == false
+      || catalog.float("llama.rope.scale_linear") ?? 1 != 1
+    {
       throw ProgramError { $0.append("metadata: expected llama.rope.scaling.type to be none or linear, found another") }
     }
     return RotaryPositions(

@@ -61,7 +61,8 @@ GUEST_INLINE i8x16 weights_load32_splat(uint64_t address, int offset) {
   switch (offset) { WEIGHTS_LOAD32_SPLAT_OFFSETS(GUEST_CASE_SPLAT) default: __builtin_trap(); }
 }
 
-#define GUEST_CASE_LANE32(offset, lane) case offset * 8 + lane: return weights_v128_load32_lane_##offset##_##lane(address, vector);
+#define GUEST_CASE_LANE32(offset, lane)                                                                                 \
+  case offset * 8 + lane: return weights_v128_load32_lane_##offset##_##lane(address, vector);
 /// The 32 bits at the address become lane `lane` of the vector.
 GUEST_INLINE i8x16 weights_load32_lane(uint64_t address, int offset, int lane, i8x16 vector) {
   switch (offset * 8 + lane) {
@@ -72,7 +73,8 @@ GUEST_INLINE i8x16 weights_load32_lane(uint64_t address, int offset, int lane, i
     default: __builtin_trap();
   }
 }
-#define GUEST_CASE_LANE16(offset, lane) case offset * 8 + lane: return weights_v128_load16_lane_##offset##_##lane(address, vector);
+#define GUEST_CASE_LANE16(offset, lane)                                                                                 \
+  case offset * 8 + lane: return weights_v128_load16_lane_##offset##_##lane(address, vector);
 /// The 16 bits at the address become the high half of 32-bit lane `lane` of the vector.
 GUEST_INLINE i8x16 weights_load16_high(uint64_t address, int offset, int lane, i8x16 vector) {
   switch (offset * 8 + 2 * lane + 1) {
