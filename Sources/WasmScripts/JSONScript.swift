@@ -148,7 +148,7 @@ extension JSONScript {
   private static func bits(_ text: String?, _ width: Int, _ reader: ObjectReader) throws -> UInt64 {
     if let text {
       if let value = UInt64(text), width == 64 || value < 1 << UInt64(width) { return value }
-      if let value = Int64(text), width == 64 || value >= -(1 << Int64(width - 1)) {
+      if let value = Int64(text), value < 0, width == 64 || value >= -(1 << Int64(width - 1)) {
         return UInt64(bitPattern: value) & (UInt64.max >> UInt64(64 - width))
       }
     }
