@@ -69,6 +69,8 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "WASI", dependencies: ["WasmRuntime", "WebAssembly", "CPlatform"], swiftSettings: strict),
+
     // Layer 4
     .target(
       name: "Bindery",
@@ -106,6 +108,9 @@ let package = Package(
     .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles", "Tensors", "_TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "CInterpreter", "_TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WASITests", dependencies: ["WASI", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ConformanceTests", dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "_TestSupport"],

@@ -10,14 +10,14 @@ private let layers: [(layer: Int, rooms: [String])] = [
   (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms"]),
   (2, ["WebAssembly", "TensorFiles"]),
   (3, ["WasmRuntime", "WebAssemblyText"]),
-  (4, ["WasmScripts", "TensorStore", "TensorOperations"]),
+  (4, ["WasmScripts", "WASI", "TensorStore", "TensorOperations"]),
   (5, ["Bindery"]),
   (6, ["BinderyCommand"]),
 ]
 
 /// Rooms of tensors, and rooms of WebAssembly, below the layer where they meet.
 private let tensorRooms: Set = ["Tensors", "TensorFiles", "Tokenizers", "ChatTemplates", "CTensorKernels", "COpenBLAS"]
-private let wasmRooms: Set = ["WebAssembly", "WasmRuntime", "CInterpreter", "WasmScripts", "WebAssemblyText"]
+private let wasmRooms: Set = ["WebAssembly", "WasmRuntime", "CInterpreter", "WasmScripts", "WASI", "WebAssemblyText"]
 
 @Suite("The rooms and their arrows")
 struct LayerTests {
