@@ -1,1 +1,0 @@
-// The ChatTemplates room; see ARCHITECTURE in README.md.

@@ -1,0 +1,83 @@
+/// An expression and where it starts in the template.
+struct TemplateExpression: Sendable {
+  indirect enum Kind: Sendable {
+    case literal(TemplateValue)
+    case name(String)
+    case list([TemplateExpression], isTuple: Bool)
+    case dictionary([(key: TemplateExpression, value: TemplateExpression)])
+    case attribute(TemplateExpression, String)
+    case subscript_(TemplateExpression, TemplateExpression)
+    case slice(TemplateExpression, start: TemplateExpression?, stop: TemplateExpression?, step: TemplateExpression?)
+    case call(TemplateExpression, TemplateArguments)
+    case filter(TemplateExpression, String, TemplateArguments)
+    case test(TemplateExpression, String, TemplateArguments)
+    case not(TemplateExpression)
+    case negate(TemplateExpression)
+    case plus(TemplateExpression)
+    case and(TemplateExpression, TemplateExpression)
+    case or(TemplateExpression, TemplateExpression)
+    case binary(TemplateToken.Symbol, TemplateExpression, TemplateExpression)
+    case concatenation([TemplateExpression])
+    /// a < b <= c: each with its left neighbour.
+    case comparison(TemplateExpression, [(Comparison, TemplateExpression)])
+    /// `a if condition else b`; without `else` it is undefined.
+    case conditional(condition: TemplateExpression, then: TemplateExpression, otherwise: TemplateExpression?)
+  }
+
+  enum Comparison: Sendable { case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual, contained, notContained }
+
+  let kind: Kind
+  let offset: Int
+}
+
+struct TemplateArguments: Sendable {
+  var positional: [TemplateExpression] = []
+  var named: [(name: String, value: TemplateExpression)] = []
+}
+
+/// Where an assignment puts its value.
+indirect enum TemplateTarget: Sendable {
+  case name(String)
+  case attribute(of: String, String)
+  case tuple([TemplateTarget])
+}
+
+struct TemplateStatement: Sendable {
+  indirect enum Kind: Sendable {
+    case text(String)
+    case print(TemplateExpression)
+    case `if`([(condition: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
+    case `for`(TemplateLoop)
+    case set(TemplateTarget, TemplateExpression)
+    /// `{% set name %} ... {% endset %}`, its text through filters.
+    case setBlock(TemplateTarget, [TemplateStatement], filters: [(String, TemplateArguments)])
+    case macro(MacroDefinition)
+    /// A scope of its own, with these names.
+    case with([(TemplateTarget, TemplateExpression)], [TemplateStatement])
+    case `break`, `continue`
+  }
+
+  let kind: Kind
+  let offset: Int
+}
+
+struct TemplateLoop: Sendable {
+  let target: TemplateTarget
+  let sequence: TemplateExpression
+  let condition: TemplateExpression?
+  let body: [TemplateStatement]
+  let otherwise: [TemplateStatement]
+}
+
+/// `{% macro name(parameter, other=default) %}`.
+final class MacroDefinition: Sendable {
+  let name: String
+  let parameters: [(name: String, defaultValue: TemplateExpression?)]
+  let body: [TemplateStatement]
+
+  init(name: String, parameters: [(name: String, defaultValue: TemplateExpression?)], body: [TemplateStatement]) {
+    self.name = name
+    self.parameters = parameters
+    self.body = body
+  }
+}
