@@ -195,6 +195,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const __m128i nibble_shift = _mm_cvtsi32_si128(j & 1 ? 4 : 0), byte_shift = _mm_cvtsi32_si128((j & 3) * 8);
       const __m256i mask = _mm256_set1_epi8(15), low_six = _mm256_set1_epi32(63), low_four = _mm256_set1_epi32(15);
       const ptrdiff_t nibbles = block + 16 + j / 2 * 32;
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         tk_transposed_chunk(w, nibbles + 16 * h, t);
         for (int i = 0; i < 4; i++) u->q[4 * h + i] = _mm256_and_si256(_mm256_srl_epi16(t[i], nibble_shift), mask);
@@ -222,6 +223,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const int j = (int)(unit % 4), half = (int)(unit / 4 % 2);
       const __m128i low_shift = _mm_cvtsi32_si128(j >= 2 ? 4 : 0), high_shift = _mm_cvtsi32_si128(2 * j);
       const __m256i low_mask = _mm256_set1_epi8(15), high_mask = _mm256_set1_epi8(3);
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         __m256i high[4];
         tk_transposed_chunk(w, block + 64 * half + (j & 1) * 32 + 16 * h, t);
@@ -236,6 +238,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const __m256 d = tk_high_halves(tk_transposed_first(w, block + 206));
       const __m256i scales = tk_transposed_first(w, block + 192 + 8 * half + j / 2 * 4);
       const __m256i pair = _mm256_srl_epi32(scales, _mm_cvtsi32_si128((j & 1) * 16));
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         const __m256i s = _mm256_srai_epi32(_mm256_slli_epi32(pair, h ? 16 : 24), 24);
         u->scale[h] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(s));
@@ -292,48 +295,80 @@ TK_INLINE __m256 tk_add_unit(
   return _mm256_fmadd_ps(scaled, tk_fill(a->pairs + 8 * unit), sum);
 }
 
-/// Stores lanes first ..< 8.
-TK_INLINE void tk_store_lanes(float *out, __m256 v, int first) {
-  if (first == 0) {
-    _mm256_storeu_ps(out, v);
-  } else {
-    float lanes[8];
-    _mm256_storeu_ps(lanes, v);
-    for (int i = first; i < 8; i++) tk_store_f32(out + i, lanes[i]);
-  }
-}
-
-/// Stores the two lanes of each run, `distance` floats apart.
-TK_INLINE void tk_store_runs(float *out, ptrdiff_t distance, __m256 v) {
-  const __m128 low = _mm256_castps256_ps128(v), high = _mm256_extractf128_ps(v, 1);
-  _mm_storel_pi((__m64 *)out, low);
-  _mm_storeh_pi((__m64 *)(out + distance), low);
-  _mm_storel_pi((__m64 *)(out + 2 * distance), high);
-  _mm_storeh_pi((__m64 *)(out + 3 * distance), high);
-}
-
-// MARK: Few rows: weights from memory to registers
+// MARK: Tiles
 //
-// The four runs of a tile come from four places of the matrix, so that memory is read as four streams: one core has too few
+// The four runs of a tile come from four quarters of the columns, so that memory is read as four streams: one core has too few
 // line fill buffers to keep memory busy with its own requests while it computes, and the second-level prefetcher, which could,
 // looks only so far ahead within one page. Measured with the work of this kernel between the reads (GB/s, plain reading 15):
 // 1 stream 10.8, 2 streams 13.7, 4 streams 16.7, 8 streams 13.3.
 
+/// The columns of one tile: run i is `column + i * distance` and those after it. Lanes before `first_lane` repeat columns of other
+/// tiles and are not stored.
+typedef struct tk_place {
+  ptrdiff_t column, distance;
+  int first_lane;
+} tk_place;
+
+/// Tiles that cover `count` columns (at least one tile's).
+TK_INLINE ptrdiff_t tk_tile_count(ptrdiff_t count) { return (count + tk_tile - 1) / tk_tile; }
+
+/// The quarters side by side; then, where columns are left over, the last ones as consecutive rows.
+TK_INLINE tk_place tk_place_of(ptrdiff_t tile, ptrdiff_t first, ptrdiff_t count) {
+  const ptrdiff_t whole = count / tk_tile;
+  if (tile < whole) return (tk_place){first + tile * tk_run, whole * tk_run, 0};
+  return (tk_place){first + count - tk_tile, tk_run, (int)(whole * tk_tile - (count - tk_tile))};
+}
+
+TK_INLINE tk_rows tk_rows_at(const uint8_t *w, ptrdiff_t stride, tk_place place) {
+  const uint8_t *p = w + place.column * stride;
+  const ptrdiff_t distance = place.distance * stride;
+  return (tk_rows){{p, p + distance, p + 2 * distance, p + 3 * distance}, stride};
+}
+
+TK_INLINE void tk_store_tile(float *out, tk_place place, __m256 v) {
+  float *o = out + place.column;
+  if (place.first_lane == 0) {
+    const __m128 low = _mm256_castps256_ps128(v), high = _mm256_extractf128_ps(v, 1);
+    _mm_storel_pi((__m64 *)o, low);
+    _mm_storeh_pi((__m64 *)(o + place.distance), low);
+    _mm_storel_pi((__m64 *)(o + 2 * place.distance), high);
+    _mm_storeh_pi((__m64 *)(o + 3 * place.distance), high);
+    return;
+  }
+  float values[8];
+  _mm256_storeu_ps(values, v);
+  for (int i = place.first_lane; i < 8; i++) tk_store_f32(o + i, values[i]);
+}
+
+TK_INLINE __m256 tk_load_tile(const float *out, tk_place place) {
+  const float *o = out + place.column;
+  __m128 low = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)o), high = low;
+  low = _mm_loadh_pi(low, (const __m64 *)(o + place.distance));
+  high = _mm_loadl_pi(high, (const __m64 *)(o + 2 * place.distance));
+  high = _mm_loadh_pi(high, (const __m64 *)(o + 3 * place.distance));
+  return _mm256_set_m128(high, low);
+}
+
+/// While a unit of a tile is used, as many bytes of the rows after its runs are fetched.
+TK_INLINE void tk_fetch_ahead(uint32_t type, const tk_rows *w, ptrdiff_t unit) {
+  enum { tk_ahead = 512 };
+  const ptrdiff_t step = tk_run * tk_unit_byte_count(type), ahead = tk_run * w->stride + tk_ahead + unit * step;
+  for (int i = 0; i < 4; i++) {
+    for (ptrdiff_t j = 0; j < step; j += 64) _mm_prefetch((const char *)w->run[i] + ahead + j, _MM_HINT_T0);
+  }
+}
+
+// MARK: Few rows: weights from memory to registers
+
 enum { tk_direct_rows_max = 4 };
 
-/// A tile's sums of up to 4 rows of activations. Each stream is fetched ahead by a run and `tk_ahead` bytes.
+/// A tile's sums for up to 4 rows of activations.
 TK_INLINE void tk_direct(
   uint32_t type, const int m_count, __m256 sums[], const tk_activation_row *a, const tk_rows *w, ptrdiff_t units) {
-  enum { tk_ahead = 512 };
   const int kind = tk_kind_of(type);
-  const ptrdiff_t step = tk_run * tk_unit_byte_count(type);
-  ptrdiff_t ahead = tk_run * w->stride + tk_ahead;
   for (int m = 0; m < m_count; m++) sums[m] = _mm256_setzero_ps();
   for (ptrdiff_t unit = 0; unit < units; unit++) {
-    for (int i = 0; i < 4; i++) {
-      for (ptrdiff_t j = 0; j < step; j += 64) _mm_prefetch((const char *)w->run[i] + ahead + j, _MM_HINT_T0);
-    }
-    ahead += step;
+    tk_fetch_ahead(type, w, unit);
     tk_unit u;
     tk_load_unit(type, w, unit, &u);
     for (int m = 0; m < m_count; m++) {
@@ -357,14 +392,14 @@ typedef struct tk_panel {
 
 TK_INLINE void tk_micro(
   const int kind, const int m_count, float *out, const tk_activation_row *a, const tk_panel *panel, ptrdiff_t unit_first,
-  ptrdiff_t units, ptrdiff_t columns_out, const ptrdiff_t column[2], const int first_lane[2]) {
+  ptrdiff_t units, ptrdiff_t columns_out, const tk_place places[2]) {
   const int run = tk_products_at_once(kind);
   const bool halves = kind == tk_kind_6_bits_halves;
   const __m256i ones = _mm256_set1_epi16(1);
   __m256 sums[tk_micro_rows][2];
   for (int m = 0; m < m_count; m++) {
     for (int t = 0; t < 2; t++) {
-      sums[m][t] = unit_first == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(out + m * columns_out + column[t]);
+      sums[m][t] = unit_first == 0 ? _mm256_setzero_ps() : tk_load_tile(out + m * columns_out, places[t]);
     }
   }
   for (ptrdiff_t unit = 0; unit < units; unit++) {
@@ -402,20 +437,20 @@ TK_INLINE void tk_micro(
     }
   }
   for (int m = 0; m < m_count; m++) {
-    for (int t = 0; t < 2; t++) tk_store_lanes(out + m * columns_out + column[t], sums[m][t], first_lane[t]);
+    for (int t = 0; t < 2; t++) tk_store_tile(out + m * columns_out, places[t], sums[m][t]);
   }
 }
 
 TK_INLINE void tk_panel_products(
   const int kind, float *out, const void *activations, const tk_panel *panel, ptrdiff_t unit_first, ptrdiff_t units,
-  ptrdiff_t rows, ptrdiff_t columns_in, ptrdiff_t columns_out, const ptrdiff_t column[2], const int first_lane[2]) {
+  ptrdiff_t rows, ptrdiff_t columns_in, ptrdiff_t columns_out, const tk_place places[2]) {
   tk_activation_row a[tk_micro_rows];
   for (ptrdiff_t m = 0; m < rows; m += tk_micro_rows) {
     const ptrdiff_t m_count = rows - m < tk_micro_rows ? rows - m : tk_micro_rows;
     for (ptrdiff_t i = 0; i < m_count; i++) a[i] = tk_activation_row_at(activations, columns_in, m + i);
     float *o = out + m * columns_out;
 #define TK_ROWS(M) \
-  case M: tk_micro(kind, M, o, a, panel, unit_first, units, columns_out, column, first_lane); break;
+  case M: tk_micro(kind, M, o, a, panel, unit_first, units, columns_out, places); break;
     switch (m_count) {
       TK_ROWS(1) TK_ROWS(2) TK_ROWS(3) TK_ROWS(4)
       default: break;
@@ -428,9 +463,9 @@ TK_INLINE void tk_panel_products(
 #define TK_PANEL_PRODUCTS(NAME, KIND) \
   static __attribute__((noinline)) void NAME( \
     float *out, const void *activations, const tk_panel *panel, ptrdiff_t unit_first, ptrdiff_t units, ptrdiff_t rows, \
-    ptrdiff_t columns_in, ptrdiff_t columns_out, const ptrdiff_t column[2], const int first_lane[2]) { \
+    ptrdiff_t columns_in, ptrdiff_t columns_out, const tk_place places[2]) { \
     tk_panel_products( \
-      KIND, out, activations, panel, unit_first, units, rows, columns_in, columns_out, column, first_lane); \
+      KIND, out, activations, panel, unit_first, units, rows, columns_in, columns_out, places); \
   }
 TK_PANEL_PRODUCTS(tk_panel_products_4_bits, tk_kind_4_bits)
 TK_PANEL_PRODUCTS(tk_panel_products_5_bits, tk_kind_5_bits)
@@ -445,21 +480,17 @@ TK_INLINE void tk_matmul_panels(
   const ptrdiff_t parts = (units_total + tk_panel_units - 1) / tk_panel_units;
   const int kind = tk_kind_of(type);
   tk_panel panel;
-  for (ptrdiff_t n = 0; n < count; n += 16) {
-    // A tile that would reach past the range is moved back, and stores only the lanes that are not stored otherwise.
-    ptrdiff_t column[2];
-    int first_lane[2];
-    for (int t = 0; t < 2; t++) {
-      const ptrdiff_t wanted = n + 8 * t;
-      column[t] = wanted + 8 <= count ? wanted : count - 8;
-      first_lane[t] = wanted >= count ? 8 : (int)(wanted - column[t]);
-      column[t] += first;
-    }
+  const ptrdiff_t tile_count = tk_tile_count(count);
+  for (ptrdiff_t tile = 0; tile < tile_count; tile += 2) {
+    // An odd last tile is done twice rather than in a function of its own.
+    const tk_place place = tk_place_of(tile, first, count);
+    const tk_place places[2] = {place, tile + 1 < tile_count ? tk_place_of(tile + 1, first, count) : place};
     for (ptrdiff_t part = 0; part < parts; part++) {
       const ptrdiff_t unit_first = units_total * part / parts, units = units_total * (part + 1) / parts - unit_first;
       for (int t = 0; t < 2; t++) {
-        const tk_rows rows_of_tile = tk_consecutive_rows(w + column[t] * stride, stride);
+        const tk_rows rows_of_tile = tk_rows_at(w, stride, places[t]);
         for (ptrdiff_t unit = 0; unit < units; unit++) {
+          tk_fetch_ahead(type, &rows_of_tile, unit_first + unit);
           tk_unit u;
           tk_load_unit(type, &rows_of_tile, unit_first + unit, &u);
           for (int j = 0; j < 8; j++) panel.q[unit][t][j] = u.q[j];
@@ -474,7 +505,7 @@ TK_INLINE void tk_matmul_panels(
 #define TK_PRODUCTS(KIND) \
   case tk_kind_##KIND: \
     tk_panel_products_##KIND( \
-      out, activations, &panel, unit_first, units, rows, columns_in, columns_out, column, first_lane); \
+      out, activations, &panel, unit_first, units, rows, columns_in, columns_out, places); \
     break;
       switch (kind) {
         TK_PRODUCTS(4_bits) TK_PRODUCTS(5_bits) TK_PRODUCTS(6_bits_halves) TK_PRODUCTS(signed_8_bits)
@@ -495,35 +526,19 @@ TK_INLINE void tk_matmul_quantized(
   }
   tk_activation_row a[tk_direct_rows_max];
   for (ptrdiff_t m = 0; m < rows; m++) a[m] = tk_activation_row_at(activations, columns_in, m);
-  const uint8_t *start = w + first * stride;
   const ptrdiff_t units = columns_in / TK_UNIT;
-  __m256 sums[tk_direct_rows_max];
-#define TK_ROWS(M) \
-  case M: tk_direct(type, M, sums, a, &tile, units); break;
-#define TK_DIRECT() \
-  switch (rows) { \
-    TK_ROWS(1) TK_ROWS(2) TK_ROWS(3) TK_ROWS(4) \
-    default: break; \
-  }
-  // Four quarters, walked side by side; then what is left of the columns, as consecutive rows.
-  const ptrdiff_t quarter = count / tk_tile * tk_run;
-  for (ptrdiff_t n = 0; n < quarter; n += tk_run) {
-    const uint8_t *p = start + n * stride;
-    const tk_rows tile = {{p, p + quarter * stride, p + 2 * quarter * stride, p + 3 * quarter * stride}, stride};
-    TK_DIRECT()
-    for (ptrdiff_t m = 0; m < rows; m++) tk_store_runs(out + m * columns_out + first + n, quarter, sums[m]);
-  }
-  if (4 * quarter < count) {
-    // Moved back to be whole; the first lanes repeat columns that are stored already.
-    const ptrdiff_t column = count - tk_tile;
-    const tk_rows tile = tk_consecutive_rows(start + column * stride, stride);
-    TK_DIRECT()
-    for (ptrdiff_t m = 0; m < rows; m++) {
-      tk_store_lanes(out + m * columns_out + first + column, sums[m], (int)(4 * quarter - column));
+  for (ptrdiff_t t = 0; t < tk_tile_count(count); t++) {
+    const tk_place place = tk_place_of(t, first, count);
+    const tk_rows tile = tk_rows_at(w, stride, place);
+    __m256 sums[tk_direct_rows_max];
+    switch (rows) {
+      case 1: tk_direct(type, 1, sums, a, &tile, units); break;
+      case 2: tk_direct(type, 2, sums, a, &tile, units); break;
+      case 3: tk_direct(type, 3, sums, a, &tile, units); break;
+      default: tk_direct(type, 4, sums, a, &tile, units); break;
     }
+    for (ptrdiff_t m = 0; m < rows; m++) tk_store_tile(out + m * columns_out, place, sums[m]);
   }
-#undef TK_DIRECT
-#undef TK_ROWS
 }
 
 static void matmul(

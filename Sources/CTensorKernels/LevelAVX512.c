@@ -182,6 +182,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const __m128i nibble_shift = _mm_cvtsi32_si128(j & 1 ? 4 : 0), byte_shift = _mm_cvtsi32_si128((j & 3) * 8);
       const __m512i mask = _mm512_set1_epi8(15), low_six = _mm512_set1_epi32(63), low_four = _mm512_set1_epi32(15);
       const ptrdiff_t nibbles = block + 16 + j / 2 * 32;
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         tk_transposed_chunk(w, nibbles + 16 * h, t);
         for (int i = 0; i < 4; i++) u->q[4 * h + i] = _mm512_and_si512(_mm512_srl_epi16(t[i], nibble_shift), mask);
@@ -209,6 +210,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const int j = (int)(unit % 4), half = (int)(unit / 4 % 2);
       const __m128i low_shift = _mm_cvtsi32_si128(j >= 2 ? 4 : 0), high_shift = _mm_cvtsi32_si128(2 * j);
       const __m512i low_mask = _mm512_set1_epi8(15), high_mask = _mm512_set1_epi8(3);
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         __m512i high[4];
         tk_transposed_chunk(w, block + 64 * half + (j & 1) * 32 + 16 * h, t);
@@ -226,6 +228,7 @@ TK_INLINE void tk_load_unit(uint32_t type, const tk_rows *w, ptrdiff_t unit, tk_
       const __m512 d = tk_high_halves(ends[3]);
       const __m512i scales = half ? (j < 2 ? t[2] : t[3]) : (j < 2 ? t[0] : t[1]);
       const __m512i pair = _mm512_srl_epi32(scales, _mm_cvtsi32_si128((j & 1) * 16));
+#pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
         const __m512i s = _mm512_srai_epi32(_mm512_slli_epi32(pair, h ? 16 : 24), 24);
         u->scale[h] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(s));
@@ -255,40 +258,75 @@ TK_INLINE __m512 tk_add_unit(
   return _mm512_fmadd_ps(scaled, tk_fill(a->pairs + 8 * unit), sum);
 }
 
-/// Stores lanes first ..< 16.
-TK_INLINE void tk_store_lanes(float *out, __m512 v, int first) {
-  _mm512_mask_storeu_ps(out, (__mmask16)(0xffffu << first), v);
-}
-
-/// Stores the four lanes of each run, `distance` floats apart.
-TK_INLINE void tk_store_runs(float *out, ptrdiff_t distance, __m512 v) {
-  _mm_storeu_ps(out, _mm512_castps512_ps128(v));
-  _mm_storeu_ps(out + distance, _mm512_extractf32x4_ps(v, 1));
-  _mm_storeu_ps(out + 2 * distance, _mm512_extractf32x4_ps(v, 2));
-  _mm_storeu_ps(out + 3 * distance, _mm512_extractf32x4_ps(v, 3));
-}
-
-// MARK: Few rows: weights from memory to registers
+// MARK: Tiles
 //
-// The four runs of a tile come from four places of the matrix, so that memory is read as four streams: one core has too few
+// The four runs of a tile come from four quarters of the columns, so that memory is read as four streams: one core has too few
 // line fill buffers to keep memory busy with its own requests while it computes, and the second-level prefetcher, which could,
 // looks only so far ahead within one page. Measured with the work of this kernel between the reads (GB/s, plain reading 15):
 // 1 stream 10.8, 2 streams 13.7, 4 streams 16.7, 8 streams 13.3.
 
+/// The columns of one tile: run i is `column + i * distance` and those after it. Lanes before `first_lane` repeat columns of other
+/// tiles and are not stored.
+typedef struct tk_place {
+  ptrdiff_t column, distance;
+  int first_lane;
+} tk_place;
+
+/// Tiles that cover `count` columns (at least one tile's).
+TK_INLINE ptrdiff_t tk_tile_count(ptrdiff_t count) { return (count + tk_tile - 1) / tk_tile; }
+
+/// The quarters side by side; then, where columns are left over, the last ones as consecutive rows.
+TK_INLINE tk_place tk_place_of(ptrdiff_t tile, ptrdiff_t first, ptrdiff_t count) {
+  const ptrdiff_t whole = count / tk_tile;
+  if (tile < whole) return (tk_place){first + tile * tk_run, whole * tk_run, 0};
+  return (tk_place){first + count - tk_tile, tk_run, (int)(whole * tk_tile - (count - tk_tile))};
+}
+
+TK_INLINE tk_rows tk_rows_at(const uint8_t *w, ptrdiff_t stride, tk_place place) {
+  const uint8_t *p = w + place.column * stride;
+  const ptrdiff_t distance = place.distance * stride;
+  return (tk_rows){{p, p + distance, p + 2 * distance, p + 3 * distance}, stride};
+}
+
+TK_INLINE void tk_store_tile(float *out, tk_place place, __m512 v) {
+  float *o = out + place.column;
+  if (place.first_lane == 0) {
+    _mm_storeu_ps(o, _mm512_castps512_ps128(v));
+    _mm_storeu_ps(o + place.distance, _mm512_extractf32x4_ps(v, 1));
+    _mm_storeu_ps(o + 2 * place.distance, _mm512_extractf32x4_ps(v, 2));
+    _mm_storeu_ps(o + 3 * place.distance, _mm512_extractf32x4_ps(v, 3));
+    return;
+  }
+  _mm512_mask_storeu_ps(o, (__mmask16)(0xffffu << place.first_lane), v);
+}
+
+TK_INLINE __m512 tk_load_tile(const float *out, tk_place place) {
+  const float *o = out + place.column;
+  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(o));
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(o + place.distance), 1);
+  v = _mm512_insertf32x4(v, _mm_loadu_ps(o + 2 * place.distance), 2);
+  return _mm512_insertf32x4(v, _mm_loadu_ps(o + 3 * place.distance), 3);
+}
+
+/// While a unit of a tile is used, as many bytes of the rows after its runs are fetched.
+TK_INLINE void tk_fetch_ahead(uint32_t type, const tk_rows *w, ptrdiff_t unit) {
+  enum { tk_ahead = 512 };
+  const ptrdiff_t step = tk_run * tk_unit_byte_count(type), ahead = tk_run * w->stride + tk_ahead + unit * step;
+  for (int i = 0; i < 4; i++) {
+    for (ptrdiff_t j = 0; j < step; j += 64) _mm_prefetch((const char *)w->run[i] + ahead + j, _MM_HINT_T0);
+  }
+}
+
+// MARK: Few rows: weights from memory to registers
+
 enum { tk_direct_rows_max = 4 };
 
-/// A tile's sums of up to 4 rows of activations. Each stream is fetched ahead by a run and `tk_ahead` bytes.
+/// A tile's sums for up to 4 rows of activations.
 TK_INLINE void tk_direct(
   uint32_t type, const int m_count, __m512 sums[], const tk_activation_row *a, const tk_rows *w, ptrdiff_t units) {
-  enum { tk_ahead = 512 };
-  const ptrdiff_t step = tk_run * tk_unit_byte_count(type);
-  ptrdiff_t ahead = tk_run * w->stride + tk_ahead;
   for (int m = 0; m < m_count; m++) sums[m] = _mm512_setzero_ps();
   for (ptrdiff_t unit = 0; unit < units; unit++) {
-    for (int i = 0; i < 4; i++) {
-      for (ptrdiff_t j = 0; j < step; j += 64) _mm_prefetch((const char *)w->run[i] + ahead + j, _MM_HINT_T0);
-    }
-    ahead += step;
+    tk_fetch_ahead(type, w, unit);
     tk_unit u;
     tk_load_unit(type, w, unit, &u);
     for (int m = 0; m < m_count; m++) {
@@ -318,13 +356,12 @@ typedef struct tk_panel_halves {
 
 TK_INLINE void tk_micro(
   const bool halves, const int m_count, const int tiles, float *out, const tk_activation_row *a, const tk_panel *panel,
-  const tk_panel_halves *seconds, ptrdiff_t unit_first, ptrdiff_t units, ptrdiff_t columns_out, const ptrdiff_t column[2],
-  const __mmask16 lanes[2]) {
+  const tk_panel_halves *seconds, ptrdiff_t unit_first, ptrdiff_t units, ptrdiff_t columns_out, const tk_place places[2]) {
   __m512 sums[tk_micro_rows][2];
   for (int m = 0; m < m_count; m++) {
     for (int t = 0; t < tiles; t++) {
       sums[m][t] = unit_first == 0
-        ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(lanes[t], out + m * columns_out + column[t]);
+        ? _mm512_setzero_ps() : tk_load_tile(out + m * columns_out, places[t]);
     }
   }
   for (ptrdiff_t unit = 0; unit < units; unit++) {
@@ -353,21 +390,21 @@ TK_INLINE void tk_micro(
     }
   }
   for (int m = 0; m < m_count; m++) {
-    for (int t = 0; t < tiles; t++) _mm512_mask_storeu_ps(out + m * columns_out + column[t], lanes[t], sums[m][t]);
+    for (int t = 0; t < tiles; t++) tk_store_tile(out + m * columns_out, places[t], sums[m][t]);
   }
 }
 
 TK_INLINE void tk_panel_products(
   const bool halves, const int tiles, float *out, const void *activations, const tk_panel *panel,
   const tk_panel_halves *seconds, ptrdiff_t unit_first, ptrdiff_t units, ptrdiff_t rows, ptrdiff_t columns_in,
-  ptrdiff_t columns_out, const ptrdiff_t column[2], const __mmask16 lanes[2]) {
+  ptrdiff_t columns_out, const tk_place places[2]) {
   tk_activation_row a[tk_micro_rows];
   for (ptrdiff_t m = 0; m < rows; m += tk_micro_rows) {
     const ptrdiff_t m_count = rows - m < tk_micro_rows ? rows - m : tk_micro_rows;
     for (ptrdiff_t i = 0; i < m_count; i++) a[i] = tk_activation_row_at(activations, columns_in, m + i);
     float *o = out + m * columns_out;
 #define TK_ROWS(M) \
-  case M: tk_micro(halves, M, tiles, o, a, panel, seconds, unit_first, units, columns_out, column, lanes); break;
+  case M: tk_micro(halves, M, tiles, o, a, panel, seconds, unit_first, units, columns_out, places); break;
     switch (m_count) {
       TK_ROWS(1) TK_ROWS(2) TK_ROWS(3) TK_ROWS(4) TK_ROWS(5) TK_ROWS(6)
       default: break;
@@ -379,22 +416,22 @@ TK_INLINE void tk_panel_products(
 // Not inlined into the callers by type: the product of a panel does not depend on the weight type.
 static __attribute__((noinline)) void tk_panel_products_plain(
   float *out, const void *activations, const tk_panel *panel, ptrdiff_t unit_first, ptrdiff_t units, ptrdiff_t rows,
-  ptrdiff_t columns_in, ptrdiff_t columns_out, const ptrdiff_t column[2], const __mmask16 lanes[2]) {
-  if (lanes[1] != 0) {
-    tk_panel_products(
-      false, 2, out, activations, panel, NULL, unit_first, units, rows, columns_in, columns_out, column, lanes);
+  ptrdiff_t columns_in, ptrdiff_t columns_out, const tk_place places[2], int tiles) {
+  if (tiles == 2) {
+    tk_panel_products(false, 2, out, activations, panel, NULL, unit_first, units, rows, columns_in, columns_out, places);
   } else {
-    tk_panel_products(
-      false, 1, out, activations, panel, NULL, unit_first, units, rows, columns_in, columns_out, column, lanes);
+    tk_panel_products(false, 1, out, activations, panel, NULL, unit_first, units, rows, columns_in, columns_out, places);
   }
 }
 
 static __attribute__((noinline)) void tk_panel_products_halves(
   float *out, const void *activations, const tk_panel *panel, const tk_panel_halves *seconds, ptrdiff_t unit_first,
-  ptrdiff_t units, ptrdiff_t rows, ptrdiff_t columns_in, ptrdiff_t columns_out, const ptrdiff_t column[2],
-  const __mmask16 lanes[2]) {
-  tk_panel_products(
-    true, 2, out, activations, panel, seconds, unit_first, units, rows, columns_in, columns_out, column, lanes);
+  ptrdiff_t units, ptrdiff_t rows, ptrdiff_t columns_in, ptrdiff_t columns_out, const tk_place places[2], int tiles) {
+  if (tiles == 2) {
+    tk_panel_products(true, 2, out, activations, panel, seconds, unit_first, units, rows, columns_in, columns_out, places);
+  } else {
+    tk_panel_products(true, 1, out, activations, panel, seconds, unit_first, units, rows, columns_in, columns_out, places);
+  }
 }
 
 TK_INLINE void tk_matmul_panels(
@@ -404,22 +441,17 @@ TK_INLINE void tk_matmul_panels(
   const ptrdiff_t parts = (units_total + tk_panel_units - 1) / tk_panel_units;
   tk_panel panel;
   tk_panel_halves seconds;
-  for (ptrdiff_t n = 0; n < count; n += 32) {
-    // A tile that would reach past the range is moved back, and stores only the lanes that are not stored otherwise.
-    ptrdiff_t column[2];
-    __mmask16 lanes[2] = {0xffff, 0xffff};
-    for (int t = 0; t < 2; t++) {
-      const ptrdiff_t wanted = n + 16 * t;
-      column[t] = wanted + 16 <= count ? wanted : count - 16;
-      lanes[t] = wanted >= count ? 0 : (__mmask16)(0xffffu << (wanted - column[t]));
-      column[t] += first;
-    }
-    const int tiles = lanes[1] == 0 && !tk_has_halves(type) ? 1 : 2;
+  const ptrdiff_t tile_count = tk_tile_count(count);
+  for (ptrdiff_t tile = 0; tile < tile_count; tile += 2) {
+    const int tiles = tile + 2 <= tile_count ? 2 : 1;
+    tk_place places[2];
+    for (int t = 0; t < tiles; t++) places[t] = tk_place_of(tile + t, first, count);
     for (ptrdiff_t part = 0; part < parts; part++) {
       const ptrdiff_t unit_first = units_total * part / parts, units = units_total * (part + 1) / parts - unit_first;
       for (int t = 0; t < tiles; t++) {
-        const tk_rows rows_of_tile = tk_consecutive_rows(w + column[t] * stride, stride);
+        const tk_rows rows_of_tile = tk_rows_at(w, stride, places[t]);
         for (ptrdiff_t unit = 0; unit < units; unit++) {
+          tk_fetch_ahead(type, &rows_of_tile, unit_first + unit);
           tk_unit u;
           tk_load_unit(type, &rows_of_tile, unit_first + unit, &u);
           for (int j = 0; j < 8; j++) panel.q[unit][t][j] = u.q[j];
@@ -433,9 +465,10 @@ TK_INLINE void tk_matmul_panels(
       }
       if (tk_has_halves(type)) {
         tk_panel_products_halves(
-          out, activations, &panel, &seconds, unit_first, units, rows, columns_in, columns_out, column, lanes);
+          out, activations, &panel, &seconds, unit_first, units, rows, columns_in, columns_out, places, tiles);
       } else {
-        tk_panel_products_plain(out, activations, &panel, unit_first, units, rows, columns_in, columns_out, column, lanes);
+        tk_panel_products_plain(
+          out, activations, &panel, unit_first, units, rows, columns_in, columns_out, places, tiles);
       }
     }
   }
@@ -451,35 +484,19 @@ TK_INLINE void tk_matmul_quantized(
   }
   tk_activation_row a[tk_direct_rows_max];
   for (ptrdiff_t m = 0; m < rows; m++) a[m] = tk_activation_row_at(activations, columns_in, m);
-  const uint8_t *start = w + first * stride;
   const ptrdiff_t units = columns_in / TK_UNIT;
-  __m512 sums[tk_direct_rows_max];
-#define TK_ROWS(M) \
-  case M: tk_direct(type, M, sums, a, &tile, units); break;
-#define TK_DIRECT() \
-  switch (rows) { \
-    TK_ROWS(1) TK_ROWS(2) TK_ROWS(3) TK_ROWS(4) \
-    default: break; \
-  }
-  // Four quarters, walked side by side; then what is left of the columns, as consecutive rows.
-  const ptrdiff_t quarter = count / tk_tile * tk_run;
-  for (ptrdiff_t n = 0; n < quarter; n += tk_run) {
-    const uint8_t *p = start + n * stride;
-    const tk_rows tile = {{p, p + quarter * stride, p + 2 * quarter * stride, p + 3 * quarter * stride}, stride};
-    TK_DIRECT()
-    for (ptrdiff_t m = 0; m < rows; m++) tk_store_runs(out + m * columns_out + first + n, quarter, sums[m]);
-  }
-  if (4 * quarter < count) {
-    // Moved back to be whole; the first lanes repeat columns that are stored already.
-    const ptrdiff_t column = count - tk_tile;
-    const tk_rows tile = tk_consecutive_rows(start + column * stride, stride);
-    TK_DIRECT()
-    for (ptrdiff_t m = 0; m < rows; m++) {
-      tk_store_lanes(out + m * columns_out + first + column, sums[m], (int)(4 * quarter - column));
+  for (ptrdiff_t t = 0; t < tk_tile_count(count); t++) {
+    const tk_place place = tk_place_of(t, first, count);
+    const tk_rows tile = tk_rows_at(w, stride, place);
+    __m512 sums[tk_direct_rows_max];
+    switch (rows) {
+      case 1: tk_direct(type, 1, sums, a, &tile, units); break;
+      case 2: tk_direct(type, 2, sums, a, &tile, units); break;
+      case 3: tk_direct(type, 3, sums, a, &tile, units); break;
+      default: tk_direct(type, 4, sums, a, &tile, units); break;
     }
+    for (ptrdiff_t m = 0; m < rows; m++) tk_store_tile(out + m * columns_out, place, sums[m]);
   }
-#undef TK_DIRECT
-#undef TK_ROWS
 }
 
 static void matmul(
