@@ -17,35 +17,39 @@ TK_INLINE tk_vf tk_weight_vector(const uint8_t *row, uint32_t type, ptrdiff_t k)
     : type == TK_TYPE_F16 ? tk_vf_load_half(row + 2 * k) : tk_vf_load_bf16(row + 2 * k);
 }
 
-/// out[m ..< m + m_count, n ..< n + n_count] for constant small counts.
+/// Four runs of `run` columns, `distance` columns apart, for `m_count` rows of x; both are small constants. The runs are four
+/// streams of memory, as for the quantised types (see "Tiles" in LevelAVX512.c).
 TK_INLINE void tk_float_dots(
-  uint32_t type, const int n_count, const int m_count, float *out, const tk_f32 *x, const uint8_t *w, ptrdiff_t stride,
-  ptrdiff_t columns_in, ptrdiff_t columns_out) {
-  const ptrdiff_t whole = columns_in / TK_LANES * TK_LANES;
+  uint32_t type, const int run, const int m_count, float *out, ptrdiff_t distance, const tk_f32 *x, const uint8_t *w,
+  ptrdiff_t stride, ptrdiff_t columns_in, ptrdiff_t columns_out) {
+  const ptrdiff_t whole = columns_in / TK_LANES * TK_LANES, element = type == TK_TYPE_F32 ? 4 : 2;
+  const uint8_t *row[8];
+  ptrdiff_t column[8];
   tk_vf sums[8][4];
-  for (int n = 0; n < n_count; n++) {
+  for (int n = 0; n < 4 * run; n++) {
+    column[n] = n / run * distance + n % run;
+    row[n] = w + column[n] * stride;
     for (int m = 0; m < m_count; m++) sums[n][m] = (tk_vf){0};
   }
-  const uint8_t *next = w + n_count * stride;
+  ptrdiff_t ahead = run * stride + 512;
+  const ptrdiff_t step = run * TK_LANES * element;
   for (ptrdiff_t k = 0; k < whole; k += TK_LANES) {
-    // Each step uses as many bytes as the prefetch names: the weight rows after these, as one stream.
-    const ptrdiff_t step = n_count * TK_LANES * (type == TK_TYPE_F32 ? 4 : 2);
-    for (ptrdiff_t i = 0; i < step; i += 64) __builtin_prefetch(next + i);
-    next += step;
+    for (int i = 0; i < 4; i++) {
+      for (ptrdiff_t j = 0; j < step; j += 64) __builtin_prefetch(row[i * run] + ahead + j);
+    }
+    ahead += step;
     tk_vf s[4];
     for (int m = 0; m < m_count; m++) s[m] = tk_vf_load(x + m * columns_in + k);
-    for (int n = 0; n < n_count; n++) {
-      const tk_vf v = tk_weight_vector(w + n * stride, type, k);
+    for (int n = 0; n < 4 * run; n++) {
+      const tk_vf v = tk_weight_vector(row[n], type, k);
       for (int m = 0; m < m_count; m++) sums[n][m] = tk_vf_multiply_add(v, s[m], sums[n][m]);
     }
   }
-  for (int n = 0; n < n_count; n++) {
+  for (int n = 0; n < 4 * run; n++) {
     for (int m = 0; m < m_count; m++) {
       float sum = tk_vf_sum(sums[n][m]);
-      for (ptrdiff_t k = whole; k < columns_in; k++) {
-        sum += x[m * columns_in + k] * tk_load_element(w + n * stride, type, k);
-      }
-      tk_store_f32(out + m * columns_out + n, sum);
+      for (ptrdiff_t k = whole; k < columns_in; k++) sum += x[m * columns_in + k] * tk_load_element(row[n], type, k);
+      tk_store_f32(out + m * columns_out + column[n], sum);
     }
   }
 }
@@ -53,12 +57,13 @@ TK_INLINE void tk_float_dots(
 TK_INLINE void tk_float_few_rows(
   uint32_t type, const int m_count, float *out, const tk_f32 *x, const uint8_t *w, ptrdiff_t stride, ptrdiff_t columns_in,
   ptrdiff_t columns_out, ptrdiff_t count) {
-  const int n_count = m_count == 1 ? 8 : 4;
-  ptrdiff_t n = 0;
-  for (; n + n_count <= count; n += n_count) {
-    tk_float_dots(type, n_count, m_count, out + n, x, w + n * stride, stride, columns_in, columns_out);
+  const int run = m_count == 1 ? 2 : 1;
+  const ptrdiff_t quarter = count / (4 * run) * run;
+  for (ptrdiff_t n = 0; n < quarter; n += run) {
+    tk_float_dots(type, run, m_count, out + n, quarter, x, w + n * stride, stride, columns_in, columns_out);
   }
-  for (; n < count; n++) tk_float_dots(type, 1, m_count, out + n, x, w + n * stride, stride, columns_in, columns_out);
+  // What is left, fewer than eight columns.
+  tk_columns_float(out, (const float *)x, w, type, m_count, columns_in, columns_out, 4 * quarter, count - 4 * quarter);
 }
 
 /// panel[k][0 ..< TK_LANES] = weights k ... of TK_LANES rows, at a distance of 2 * TK_LANES floats.

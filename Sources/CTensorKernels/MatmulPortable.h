@@ -49,7 +49,7 @@ static void tk_columns_quantized(
 }
 
 /// Columns of a float-typed W: sums in sixteen lanes, which the compiler vectorises.
-static __attribute__((unused)) void tk_columns_float(
+static void tk_columns_float(
   float *out, const float *x, const void *w, uint32_t type, ptrdiff_t rows, ptrdiff_t columns_in, ptrdiff_t columns_out,
   ptrdiff_t first, ptrdiff_t count) {
   const ptrdiff_t stride = tk_row_byte_count(type, columns_in);
