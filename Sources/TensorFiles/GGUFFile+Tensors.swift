@@ -76,7 +76,7 @@ extension GGUFFile {
     }
     let typeOffset = reader.offset
     let number = try reading(&reader, "a tensor's type") { (r) throws(BinaryReadingError) in try r.readUInt32() }
-    guard let type = ElementType(rawValue: number) else {
+    guard let type = ElementType(ggmlNumber: number) else {
       throw TensorFileError(.unsupported, "its element type \(number) is not known", at: typeOffset, tensor: name)
     }
     let offset = try reading(&reader, "a tensor's offset") { (r) throws(BinaryReadingError) in try r.readUInt64() }

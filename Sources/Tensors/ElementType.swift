@@ -1,4 +1,5 @@
-/// How the elements of a tensor are stored: every tensor type that ggml numbers, with its block layout's sizes.
+/// How the elements of a tensor are stored: every tensor type that ggml numbers, with its block layout's sizes, and those of
+/// safetensors whose elements are whole bytes.
 ///
 /// A type stores its elements in blocks of `blockElementCount` consecutive elements of one row, `blockByteCount` bytes each:
 ///
@@ -6,7 +7,8 @@
 ///                                 |<--------------- 20 bytes, block 0 ------------>|
 ///
 /// Plain types have blocks of one element. The raw value is ggml's number, as GGUF files and the `tensor` import module
-/// carry it. Numbers that ggml has withdrawn (4, 5, 31...33, 36...38) are no case, so that reading one fails.
+/// carry it. Numbers that ggml has withdrawn (4, 5, 31...33, 36...38) are no case, so that reading one fails. Types that only
+/// safetensors files have are numbered here, from 0x1000 on; see `init(ggmlNumber:)`.
 ///
 /// Source: `enum ggml_type` and the type traits of ggml 0.25; the sizes were compared with that library's own answers.
 public enum ElementType: UInt32, CaseIterable, Hashable, Sendable {
@@ -45,6 +47,17 @@ public enum ElementType: UInt32, CaseIterable, Hashable, Sendable {
   case nvfp4 = 40
   case q1_0 = 41
   case q2_0 = 42
+  case bool = 0x1000
+  case u8, u16, u32, u64
+  case f8_E4M3, f8_E5M2, f8_E8M0
+  /// A complex number: two float32.
+  case c64
+
+  /// The type of a number in a GGUF file: none that ggml does not give.
+  public init?(ggmlNumber: UInt32) {
+    guard ggmlNumber < Self.bool.rawValue else { return nil }
+    self.init(rawValue: ggmlNumber)
+  }
 
   /// The name in the spelling of the GGUF documentation: `F32`, `Q4_1`, `Q4_K`, `IQ2_XXS`, `MXFP4`.
   public var name: String { "\(self)".uppercased() }
@@ -80,10 +93,10 @@ public enum ElementType: UInt32, CaseIterable, Hashable, Sendable {
   /// The one table of block sizes.
   private var layout: (elementCount: Int, byteCount: Int) {
     switch self {
-    case .f32, .i32: (1, 4)
-    case .f16, .bf16, .i16: (1, 2)
-    case .f64, .i64: (1, 8)
-    case .i8: (1, 1)
+    case .f32, .i32, .u32: (1, 4)
+    case .f16, .bf16, .i16, .u16: (1, 2)
+    case .f64, .i64, .u64, .c64: (1, 8)
+    case .i8, .u8, .bool, .f8_E4M3, .f8_E5M2, .f8_E8M0: (1, 1)
     case .q4_0: (32, 2 + 16)  // f16 scale, nibbles
     case .q4_1: (32, 2 + 2 + 16)  // f16 scale, f16 minimum, nibbles
     case .q5_0: (32, 2 + 4 + 16)  // f16 scale, fifth bits, nibbles

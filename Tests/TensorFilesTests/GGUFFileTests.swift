@@ -110,7 +110,7 @@ func catalog(_ bytes: [UInt8]) throws(TensorFileError) -> TensorCatalog {
   }
 
   @Test func `every element type's size follows from its blocks`() throws {
-    for type in ElementType.allCases {
+    for type in ElementType.allCases where ElementType(ggmlNumber: type.rawValue) != nil {
       var file = GGUFBytes()
       file.tensors = [.init("t", dimensions: [256, 2], type: type.rawValue)]
       file.data = [UInt8](repeating: 0, count: 512 / type.blockElementCount * type.blockByteCount)

@@ -143,7 +143,7 @@ import _TestSupport
   }
 
   @Test func `unknown and withdrawn element types are unsupported`() {
-    for type: UInt32 in [4, 5, 31, 36, 43, 1000, .max] {
+    for type: UInt32 in [4, 5, 31, 36, 43, 1000, 0x1000, .max] {
       let found = error { $0.tensors[0].type = type }
       #expect(found?.code == .unsupported && found?.message == "its element type \(type) is not known")
     }

@@ -5,7 +5,7 @@ import _TestSupport
 @Suite struct ElementTypeTests {
   @Test func `sizes and names are those of ggml`() throws {
     let fixture = try BlockFixture.load()
-    #expect(fixture.sizes.count == ElementType.allCases.count)
+    #expect(fixture.sizes.count == ElementType.allCases.count { ElementType(ggmlNumber: $0.rawValue) != nil })
     for size in fixture.sizes {
       let type = try #require(ElementType(rawValue: size.number), "type \(size.number)")
       #expect(type.name == size.name.uppercased())
@@ -18,6 +18,11 @@ import _TestSupport
   @Test(arguments: [4, 5, 31, 32, 33, 36, 37, 38, 43, 1000, UInt32.max])
   func `a number that ggml has withdrawn or never given is no type`(number: UInt32) {
     #expect(ElementType(rawValue: number) == nil)
+  }
+
+  @Test func `types that only safetensors files have are no types of ggml`() {
+    #expect(ElementType(ggmlNumber: 0x1000) == nil && ElementType(rawValue: 0x1000) == .bool)
+    #expect(ElementType(name: "f8_e4m3") == .f8_E4M3 && ElementType.c64.blockByteCount == 8)
   }
 
   @Test func `a row must be whole blocks and its bytes fit an Int`() {
