@@ -182,7 +182,7 @@ for mode in (0, 1):
             check(f"rope mode {mode} {rows}x{heads}x{head_dim} {rope_dim} at {positions}", floats(X, x.shape), want, 1e-13)
 
 for type in (0, 1):
-    for heads, kv_heads, head_dim, window, softcap in [(9, 3, 64, 0, 0), (4, 1, 256, 5, 0), (2, 2, 20, 0, 30.0), (3, 3, 12, 70, 0)]:
+    for heads, kv_heads, head_dim, window, softcap in [(9, 3, 64, 0, 0), (4, 1, 256, 5, 0), (12, 2, 32, 0, 8.0), (2, 2, 20, 0, 30.0), (3, 3, 12, 70, 0)]:
         width, element = kv_heads * head_dim, 2 if type else 4
         chunk, layer_count, layer = 64, 2, 1
         plane = chunk * width * element
@@ -225,6 +225,12 @@ for type in (0, 1):
         call("attention_slice", *shape, 1, 20, 1, heads - 1)
         before[1:21, 1:] = got[1:21, 1:]
         check(name + " slice", floats(OUT, q.shape), before, 1e-12)
+        for r in (0, 3, 20):  # one row is another kernel than many
+            before = rng.normal(size=q.shape).astype(np.float32)
+            put(OUT, before)
+            call("attention_slice", *shape, r, 1, 0, heads)
+            before[r] = want[r]
+            check(f"{name} row {r}", floats(OUT, q.shape), before, 1e-11)
 
 print(f"{checks} checks, {failures} failed")
 sys.exit(1 if failures else 0)
