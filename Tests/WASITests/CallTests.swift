@@ -25,9 +25,12 @@ struct CallTests {
       configure: (inout WASIConfiguration) -> Void = { _ in }
     ) throws {
       let functions = [
-        ("fd_write", "i32 i32 i32 i32"), ("fd_read", "i32 i32 i32 i32"), ("fd_readdir", "i32 i32 i32 i64 i32"), ("fd_close", "i32"),
-        ("fd_renumber", "i32 i32"), ("fd_fdstat_get", "i32 i32"), ("fd_fdstat_set_rights", "i32 i64 i64"), ("random_get", "i32 i32"),
-        ("path_open", "i32 i32 i32 i32 i32 i64 i64 i32 i32"), ("poll_oneoff", "i32 i32 i32 i32"), ("fd_prestat_get", "i32 i32"),
+        ("fd_write", "i32 i32 i32 i32"), ("fd_read", "i32 i32 i32 i32"), ("fd_readdir", "i32 i32 i32 i64 i32"),
+        ("fd_close", "i32"),
+        ("fd_renumber", "i32 i32"), ("fd_fdstat_get", "i32 i32"), ("fd_fdstat_set_rights", "i32 i64 i64"),
+        ("random_get", "i32 i32"),
+        ("path_open", "i32 i32 i32 i32 i32 i64 i64 i32 i32"), ("poll_oneoff", "i32 i32 i32 i32"),
+        ("fd_prestat_get", "i32 i32"),
         ("path_filestat_get", "i32 i32 i32 i32 i32"), ("fd_seek", "i32 i64 i32 i32"), ("clock_time_get", "i32 i64 i32"),
         ("fd_pread", "i32 i32 i32 i64 i32"), ("path_create_directory", "i32 i32 i32"), ("sock_recv", "i32 i32 i32 i32 i32 i32"),
         ("args_get", "i32 i32"),

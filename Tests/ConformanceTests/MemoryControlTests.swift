@@ -1,0 +1,47 @@
+import Foundation
+import Testing
+import WasmRuntime
+import WasmScripts
+import WebAssembly
+import WebAssemblyText
+import _TestSupport
+
+/// Our own scripts for memory control, one case per file: `Tests/Fixtures/memory-control`.
+@Suite("Memory control scripts")
+struct MemoryControlTests {
+  static let files: [String] = {
+    let folder = Repository.fixture("memory-control").path
+    return (try? FileManager.default.contentsOfDirectory(atPath: folder))?.filter { $0.hasSuffix(".wast") }.sorted() ?? []
+  }()
+
+  @Test("every command of a script holds", arguments: files)
+  func passes(file: String) throws {
+    let text = [UInt8](try Data(contentsOf: Repository.fixture("memory-control/\(file)")))
+    let report = try ScriptRunner.run(try WebAssemblyText.script(text))
+    for failure in report.failures { Issue.record("\(file):\(failure.line): \(failure.message)") }
+    #expect(report.skips.isEmpty, "\(file): \(report.skips)")
+    #expect(report.passedCount > 5)
+  }
+
+  @Test("where the feature is off, its instructions are illegal and its attributes malformed")
+  func featureOff() throws {
+    var configuration = EngineConfiguration()
+    configuration.features.remove(.memoryControl)
+    let text = #"""
+      (assert_malformed
+        (module binary "\00asm" "\01\00\00\00" "\05\05\01" "\21\01\02\04") "malformed limits flags")
+      (assert_malformed
+        (module binary "\00asm" "\01\00\00\00" "\01\04\01\60\00\00" "\03\02\01\00" "\05\03\01\00\01"
+          "\0a\0b\01\09\00" "\41\00\41\00\fc\12\00" "\0b")
+        "illegal opcode")
+      (module binary "\00asm" "\01\00\00\00" "\01\04\01\60\00\00" "\03\02\01\00" "\05\03\01\00\01"
+        "\0a\0d\01\0b\00" "\41\00\41\00\41\00\fc\0b\00" "\0b")
+      """#
+    let report = try ScriptRunner.run(WebAssemblyText.script(Array(text.utf8)), configuration: configuration)
+    #expect(report.failures.isEmpty, "\(report.failures)")
+    #expect(report.passedCount == 2)
+  }
+
+  @Test("the scripts are all there")
+  func count() { #expect(Self.files.count == 10) }
+}
