@@ -231,6 +231,9 @@ static void check_rope(void) {
   }
 }
 
+// Rows 0...7 alternate between the sequences; those after them belong to the second, as in a prefill.
+static int sequence_of(ptrdiff_t row) { return row < 8 ? (int)(row % 2) : 1; }
+
 static void check_attention(
   uint32_t type, ptrdiff_t heads, ptrdiff_t kv_heads, ptrdiff_t dim, int32_t window, float softcap, int chunk,
   const int32_t *positions, ptrdiff_t rows) {
@@ -265,7 +268,7 @@ static void check_attention(
   double *wanted = calloc((size_t)n, 8), *scores = malloc((size_t)(last + 1) * 8);
   const float scale = 1 / sqrtf((float)dim);
   for (ptrdiff_t r = 0; r < rows; r++) {
-    const int s = (int)(r % 2);
+    const int s = sequence_of(r);
     bases[r] = all_bases[s];
     for (ptrdiff_t h = 0; h < heads; h++) {
       const ptrdiff_t g = h / (heads / kv_heads);
@@ -406,14 +409,17 @@ int main(int argc, char **argv) {
     }
     check_functions();
     check_rope();
-    const int32_t positions[] = {0, 3, 31, 32, 63, 64, 100, 130}, early[] = {0};
+    const int32_t positions[] = {0, 3, 31, 32, 63, 64, 100, 130, 0, 1, 2, 3, 4, 5, 6, 7, 8, 30, 31, 32, 33, 34, 70, 90, 91, 95, 96};
+    const int32_t early[] = {0};
     for (int f16 = 0; f16 < 2; f16++) {
       const uint32_t type = f16 ? TK_TYPE_F16 : TK_TYPE_F32;
-      check_attention(type, 9, 3, 64, 0, 0, 64, positions, 8);
-      check_attention(type, 4, 1, 256, 50, 0, 64, positions, 8);
-      check_attention(type, 6, 6, 32, 0, 20, 16, positions, 8);
-      check_attention(type, 8, 2, 80, 33, 0, 7, positions, 8);
-      check_attention(type, 5, 1, 20, 0, 0, 64, positions, 8);
+      check_attention(type, 9, 3, 64, 0, 0, 64, positions, 27);
+      check_attention(type, 4, 1, 256, 50, 0, 64, positions, 27);
+      check_attention(type, 6, 6, 32, 0, 20, 16, positions, 27);
+      check_attention(type, 8, 2, 80, 33, 0, 7, positions, 27);
+      check_attention(type, 2, 1, 128, 0, 30, 64, positions, 27);
+      check_attention(type, 12, 1, 32, 5, 0, 64, positions, 27);
+      check_attention(type, 5, 1, 20, 0, 0, 64, positions, 27);
       check_attention(type, 1, 1, 3, 0, 0, 64, early, 1);
     }
     check_top_k();

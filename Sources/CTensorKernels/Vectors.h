@@ -12,7 +12,17 @@ typedef uint32_t tk_vu32 __attribute__((vector_size(4 * TK_LANES)));
 
 TK_INLINE tk_vf tk_vf_load(const void *p) { tk_vf v; memcpy(&v, p, sizeof v); return v; }
 TK_INLINE void tk_vf_store(void *p, tk_vf v) { memcpy(p, &v, sizeof v); }
-TK_INLINE tk_vf tk_vf_fill(float x) { return (tk_vf){0} + x; }
+
+/// x in every lane. (Not zero + x: the compiler must keep that addition, for the sake of -0.)
+TK_INLINE tk_vf tk_vf_fill(float x) {
+#if TK_LANES == 16
+  return (tk_vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#elif TK_LANES == 8
+  return (tk_vf){x, x, x, x, x, x, x, x};
+#else
+  return (tk_vf){x, x, x, x};
+#endif
+}
 
 /// a * b + c, fused where the level has it.
 TK_INLINE tk_vf tk_vf_multiply_add(tk_vf a, tk_vf b, tk_vf c) { return a * b + c; }
