@@ -30,6 +30,7 @@ extension TensorCatalog {
     description.paddingID = tokenID("padding")
     description.addsBOS = metadata.bool("tokenizer.ggml.add_bos_token")
     description.addsEOS = metadata.bool("tokenizer.ggml.add_eos_token")
+    description.addsSpacePrefix = metadata.bool("tokenizer.ggml.add_space_prefix")
     return description
   }
 

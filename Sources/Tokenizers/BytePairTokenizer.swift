@@ -27,13 +27,9 @@ public struct BytePairTokenizer: Tokenizer {
     }
     let preTokenizer = try PreTokenizer(named: description.preTokenizer)
     let alphabet = ByteLevelAlphabet()
-    let table = try TokenTable(description, alphabet: alphabet)
+    let table = try TokenTable(description, spelling: .byteLevel(alphabet))
     let index = ByteStringIndex(table)
-    for id in [description.bosID, description.eosID, description.eotID, description.eomID].compactMap({ $0 }) {
-      guard 0..<Int32(table.count) ~= id.rawValue else {
-        throw TokenizerError(.malformed, "the special token \(id) lies outside the vocabulary of \(table.count) tokens")
-      }
-    }
+    try description.requireSpecialTokens(below: table.count)
     self.merges = try MergeTable(description.merges, table: table, index: index, alphabet: alphabet)
     self.byteTokens = (0..<256).map { byte in index.find([UInt8(byte)].span, 0..<1, table).map { Int32($0) } ?? -1 }
     self.specials = SpecialTokenMatcher(table)

@@ -4,17 +4,16 @@ struct ByteStringIndex: Sendable {
   private var slots: [UInt32]
   private let mask: Int
 
+  /// Control tokens are not in it: none may come of text that was not allowed to write them.
   init(_ table: TokenTable) {
     var capacity = 16
     while capacity < 2 * table.count { capacity *= 2 }
     slots = [UInt32](repeating: 0, count: capacity)
     mask = capacity - 1
-    // What the algorithm can make goes first; a control token is found by the same text only if nothing else has it.
-    for id in 0..<table.count where Self.isMade(table.kinds[id]) { insert(id, table) }
-    for id in 0..<table.count where !Self.isMade(table.kinds[id]) { insert(id, table) }
+    // What the algorithm makes goes first: a user-defined token of the same bytes, or a single byte's, must not hide it.
+    for id in 0..<table.count where table.kinds[id] == .normal || table.kinds[id] == .unused { insert(id, table) }
+    for id in 0..<table.count where table.kinds[id] == .userDefined || table.kinds[id] == .byte { insert(id, table) }
   }
-
-  private static func isMade(_ kind: TokenKind) -> Bool { kind == .normal || kind == .byte || kind == .unused }
 
   /// The first of two equal tokens stays.
   private mutating func insert(_ id: Int, _ table: TokenTable) {

@@ -10,9 +10,14 @@ struct TokenTable: Sendable {
 
   func range(of id: Int) -> Range<Int> { Int(offsets[id])..<Int(offsets[id + 1]) }
 
-  /// Reads the tokens of a byte-level vocabulary. Those that the algorithm makes are spelled in its alphabet; control and
-  /// user-defined tokens are literal text.
-  init(_ description: TokenizerDescription, alphabet: ByteLevelAlphabet) throws(TokenizerError) {
+  /// How a vocabulary spells the tokens that its algorithm makes. Control and user-defined tokens are always literal text.
+  enum Spelling {
+    case byteLevel(ByteLevelAlphabet)
+    /// `▁` (U+2581) is a space; a byte is written `<0x0A>`.
+    case sentencePiece
+  }
+
+  init(_ description: TokenizerDescription, spelling: Spelling) throws(TokenizerError) {
     let packed = description.tokens
     let kinds = description.tokenKinds
     guard packed.count > 0 else { throw TokenizerError(.malformed, "the vocabulary has no tokens") }
@@ -35,11 +40,20 @@ struct TokenTable: Sendable {
       guard let kind = number == 0 ? .normal : UInt8(exactly: number).flatMap(TokenKind.init) else {
         throw TokenizerError(.malformed, "token \(id) has the unknown kind \(number); expected 0...6")
       }
-      switch kind {
-      case .normal, .unused, .byte:
+      switch (kind, spelling) {
+      case (.normal, .byteLevel(let alphabet)), (.unused, .byteLevel(let alphabet)), (.byte, .byteLevel(let alphabet)):
         var target = bytes.mutableSpan
         end = alphabet.write(packed.bytes.span, range, to: &target, at: end)
-      case .control, .userDefined, .unknown:
+      case (.normal, .sentencePiece), (.unused, .sentencePiece):
+        var target = bytes.mutableSpan
+        end = Self.writeWithSpaces(packed.bytes.span, range, to: &target, at: end)
+      case (.byte, .sentencePiece):
+        guard let byte = Self.byte(spelledBy: packed.bytes[range]) else {
+          throw TokenizerError(.malformed, "token \(id) stands for a byte, but is not spelled <0x00>")
+        }
+        bytes[end] = byte
+        end += 1
+      case (.control, _), (.userDefined, _), (.unknown, _):
         bytes.replaceSubrange(end..<end + range.count, with: packed.bytes[range])
         end += range.count
       }
@@ -47,5 +61,26 @@ struct TokenTable: Sendable {
       self.kinds.append(kind)
     }
     bytes.removeLast(bytes.count - end)
+  }
+
+  /// Writes text with a space for every `▁`, and returns the offset behind it.
+  private static func writeWithSpaces(
+    _ text: Span<UInt8>, _ range: Range<Int>, to bytes: inout MutableSpan<UInt8>, at offset: Int
+  ) -> Int {
+    var index = range.lowerBound
+    var offset = offset
+    while index < range.upperBound {
+      let isSpace =
+        text[index] == 0xE2 && index + 2 < range.upperBound && text[index + 1] == 0x96 && text[index + 2] == 0x81
+      bytes[offset] = isSpace ? 0x20 : text[index]
+      index += isSpace ? 3 : 1
+      offset += 1
+    }
+    return offset
+  }
+
+  private static func byte(spelledBy text: ArraySlice<UInt8>) -> UInt8? {
+    guard text.count == 6, text.starts(with: "<0x".utf8), text.last == UInt8(ascii: ">") else { return nil }
+    return UInt8(String(decoding: text.dropFirst(3).dropLast(), as: UTF8.self), radix: 16)
   }
 }

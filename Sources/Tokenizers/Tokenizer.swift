@@ -19,18 +19,25 @@ public protocol Tokenizer: Sendable {
   var addsBOS: Bool { get }
   var addsEOS: Bool { get }
 
+  /// Whether encoding puts a space before the first word, so that decoding a whole text takes one away again.
+  var addsSpacePrefix: Bool { get }
+
   /// The tokens after which a model has nothing more to say.
   var endOfGenerationIDs: Set<TokenID> { get }
 }
 
 extension Tokenizer {
+  public var addsSpacePrefix: Bool { false }
+
   /// The text of ids; ill-formed UTF-8 becomes U+FFFD, and so does a number that is no token.
   /// - Parameter renderSpecial: whether control tokens are spelled out, or give no text.
   public func decode(_ ids: some Sequence<TokenID>, renderSpecial: Bool = false) -> String {
     var decoder = StreamingDecoder(self, renderSpecial: renderSpecial)
     var text = ""
     for id in ids { text += decoder.push(id) }
-    return text + decoder.finish()
+    text += decoder.finish()
+    if addsSpacePrefix, text.utf8.first == 0x20 { text.unicodeScalars.removeFirst() }
+    return text
   }
 
   /// The text of each token by itself, control tokens spelled out: for people to look at. Pieces of characters show as U+FFFD.

@@ -25,8 +25,31 @@ public struct TokenizerDescription: Sendable {
   public var addsBOS: Bool?
   public var addsEOS: Bool?
 
+  /// SentencePiece only: whether a space goes before the first word, so that it is spelled as one within a sentence. Nil where
+  /// the source does not say: then it does.
+  public var addsSpacePrefix: Bool?
+
   public init(model: String, tokens: PackedStrings) {
     self.model = model
     self.tokens = tokens
+  }
+
+  /// The tokenizer that this describes, of whichever kind.
+  /// - Throws: `unsupported` for an algorithm that is not built here; what the algorithm's own initialiser throws.
+  public func makeTokenizer() throws(TokenizerError) -> any Tokenizer {
+    switch model {
+    case "gpt2": return try BytePairTokenizer(self)
+    case "llama": return try SentencePieceTokenizer(self)
+    default:
+      throw TokenizerError(
+        .unsupported, "expected the model \"gpt2\" (byte-level BPE) or \"llama\" (SentencePiece), found \"\(model)\"")
+    }
+  }
+
+  /// A model that ends with a token that it cannot make would never end.
+  func requireSpecialTokens(below tokenCount: Int) throws(TokenizerError) {
+    for id in [bosID, eosID, eotID, eomID].compactMap({ $0 }) where !(0..<Int32(tokenCount) ~= id.rawValue) {
+      throw TokenizerError(.malformed, "the special token \(id) lies outside the vocabulary of \(tokenCount) tokens")
+    }
   }
 }
