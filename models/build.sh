@@ -3,6 +3,7 @@
 #
 #   models/build.sh            builds all and writes them
 #   models/build.sh --check    builds into a temporary folder and compares: the committed files are what the sources give
+#   models/build.sh --linked F builds and leaves the guests before lowering in folder F, for tests under other engines
 #
 # Needs Swift 6.3 (its swiftc, clang and wasm-ld) and the host's own `bindery lower`, taken from $BINDERY, or from
 # .build/release, or built. The same compiler gives the same bytes: no path of this machine and no date gets into them.
@@ -96,8 +97,15 @@ case "${1:-}" in
   done
   echo "models/programs: a rebuild gives the same bytes"
   ;;
+--linked)
+  mkdir -p "$2"
+  temporary=$(mktemp -d)
+  trap 'rm -rf "$temporary"' EXIT
+  build "$temporary"
+  for program in "${programs[@]}"; do cp "$temporary/$program.linked.wasm" "$2/$program.wasm"; done
+  ;;
 *)
-  echo "usage: models/build.sh [--check]" >&2
+  echo "usage: models/build.sh [--check | --linked FOLDER]" >&2
   exit 64
   ;;
 esac

@@ -3,30 +3,40 @@ import GuestImports
 /// Sines and cosines of rotary positions, kept between calls.
 ///
 /// Every layer asks for the same positions, for queries and for keys; a table line is a pure function of its key. Direct
-/// mapped: a line is 16 bytes of key, then `pairCountMax` cosines, then as many sines.
+/// mapped: a line is 16 bytes of key, `pairCount` cosines, as many sines. All lines are of one length; calls with another
+/// number of pairs clear the table. Memory is taken by lines that are used: 272 bytes for a head of 64.
 enum RotationTable {
-  static let lineCount = 128
+  static let byteCount = 1 << 19
   static let pairCountMax = 256
-  private static let lineByteCount = 16 + pairCountMax * 8
-  static let byteCount = lineCount * lineByteCount
+  private nonisolated(unsafe) static var pairCount = 0
 
-  /// The line of this position: cosines at byte 16, sines after `pairCountMax` cosines.
-  static func line(position: Int32, pairCount: Int, base: Float, scale: Float) -> UnsafeRawPointer {
+  /// Prepares for lines of so many pairs.
+  static func use(pairCount count: Int) {
+    guard count != pairCount else { return }
+    // Also makes room, the first time.
+    _ = Workspace.reserve(0)
+    if pairCount != 0 { Workspace.persistent.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+    pairCount = count
+  }
+
+  /// The line of this position: its cosines, then its sines.
+  static func line(position: Int32, base: Float, scale: Float) -> UnsafeRawPointer {
+    let lineByteCount = (16 + 8 * pairCount + 15) & ~15
     // The base enters the choice of the line: some models use one base in some layers and another in others.
-    let hash = UInt32(bitPattern: position) ^ (base.bitPattern &* 0x9e37_79b1) >> 26
-    let line = Workspace.persistent + Int(hash % UInt32(lineCount)) * lineByteCount
+    let hash = UInt32(bitPattern: position) ^ (base.bitPattern &* 0x9e37_79b1) >> 24
+    let line = Workspace.persistent + Int(hash % UInt32(byteCount / lineByteCount)) * lineByteCount
     // Zero is not the key of any line: pairCount is at least 1.
     let key = SIMD4<UInt32>(UInt32(bitPattern: position), base.bitPattern, scale.bitPattern, UInt32(pairCount))
-    if line.load(as: SIMD4<UInt32>.self) == key { return UnsafeRawPointer(line) }
+    if line.load(as: SIMD4<UInt32>.self) == key { return UnsafeRawPointer(line + 16) }
     let step = ScalarMath.logarithm(Double(base)) / Double(pairCount)
     for pair in 0..<pairCount {
       let angle = Double(position) * Double(scale) * ScalarMath.exponential(-Double(pair) * step)
       let (sine, cosine) = ScalarMath.sineAndCosine(angle)
       line.storeBytes(of: Float(cosine), toByteOffset: 16 + 4 * pair, as: Float.self)
-      line.storeBytes(of: Float(sine), toByteOffset: 16 + 4 * (pairCountMax + pair), as: Float.self)
+      line.storeBytes(of: Float(sine), toByteOffset: 16 + 4 * (pairCount + pair), as: Float.self)
     }
     line.storeBytes(of: key, as: SIMD4<UInt32>.self)
-    return UnsafeRawPointer(line)
+    return UnsafeRawPointer(line + 16)
   }
 }
 
@@ -44,12 +54,11 @@ public func rope(
   guard base.isFinite, base >= 1, scale.isFinite else { misuse("rope: base is below 1 or not finite; mode", mode) }
   let pairCount = ropeDimension / 2
   guard pairCount > 0 else { return }
-  // Workspace is not used, but the persistent part must be there.
-  _ = Workspace.reserve(0)
+  RotationTable.use(pairCount: pairCount)
   var address = x
   for row in 0..<count(rows) {
     let position = scratch_i32_load(positions &+ 4 &* UInt64(row))
-    let table = RotationTable.line(position: position, pairCount: pairCount, base: base, scale: scale) + 16
+    let table = RotationTable.line(position: position, base: base, scale: scale)
     for _ in 0..<headCount {
       if mode == 0 {
         rotateAdjacent(address, table, pairCount)
@@ -64,7 +73,7 @@ public func rope(
 /// Rotates pairs (x[2i], x[2i+1]).
 @inline(__always)
 private func rotateAdjacent(_ x: UInt64, _ table: UnsafeRawPointer, _ pairCount: Int) {
-  let sines = table + 4 * RotationTable.pairCountMax
+  let sines = table + 4 &* pairCount
   var pair = 0
   var address = x
   while pair + 4 <= pairCount {
@@ -94,7 +103,7 @@ private func rotateAdjacent(_ x: UInt64, _ table: UnsafeRawPointer, _ pairCount:
 /// Rotates pairs (x[i], x[i + pairCount]).
 @inline(__always)
 private func rotateHalves(_ x: UInt64, _ table: UnsafeRawPointer, _ pairCount: Int) {
-  let sines = table + 4 * RotationTable.pairCountMax
+  let sines = table + 4 &* pairCount
   var pair = 0
   var address = x
   var second = x &+ 4 &* UInt64(pairCount)

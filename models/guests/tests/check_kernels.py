@@ -1,6 +1,6 @@
 """Compares every operation of kernels.wasm with numpy in double precision, over random and awkward shapes.
 
-    python check_kernels.py out/kernels.raw.wasm [seed]
+    python check_kernels.py FOLDER/kernels.wasm [seed]
 """
 import math
 import sys
