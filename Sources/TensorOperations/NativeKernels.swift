@@ -76,16 +76,24 @@ package enum NativeKernels {
     unsafe tk_matmul(out, x, prepared, weights, type, rows, columnsIn, columnsOut, first, count)
   }
 
-  /// Slices of `matmulSlice` should start at multiples of this many columns: the width of a tile. A ragged slice is right, but
-  /// repeats or wastes lanes; slices below 16 columns are slow.
+  /// Slices of `matmulSlice` should start at multiples of this many columns: whole tiles, and for few rows, where memory is read as
+  /// four streams, runs that are long enough to be streams. A ragged slice is right, but repeats or wastes lanes; slices below
+  /// 16 columns are slow.
   package static func matmulSliceGranularity(type: UInt32, rows: Int) -> Int {
-    Int(tk_level()) == TK_LEVEL_AVX2 ? 16 : 32
+    if rows <= 4 { return 64 }
+    return Int(tk_level()) == TK_LEVEL_AVX2 ? 16 : 32
   }
 
   #if OpenBLAS
-    /// Measured (K 384...1536, N 384...2048): from 16 rows up OpenBLAS is 1.1 to 1.6 times faster than our f32 kernel, below
-    /// 8 rows up to 3 times slower. Against the portable level it wins earlier.
-    private static var openBLASRowCountMin: Int { Int(tk_level()) == TK_LEVEL_PORTABLE ? 4 : 16 }
+    /// Where OpenBLAS 0.3.21 overtakes our f32 kernel. Measured on one core (K 384...1536, N 384...2048, GFLOP/s of OpenBLAS and
+    /// ours at 8, 64 and 256 rows): AVX2 31 40, 65 60, 70 60; AVX-512 33 50, 85 90, 100 90.
+    private static var openBLASRowCountMin: Int {
+      switch Int(tk_level()) {
+      case TK_LEVEL_PORTABLE: 4
+      case TK_LEVEL_AVX2: 64
+      default: 256
+      }
+    }
 
     private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {
       type == UInt32(TK_TYPE_F32) && rows >= openBLASRowCountMin && count >= 16 && columnsIn >= 16

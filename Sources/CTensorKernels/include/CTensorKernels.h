@@ -81,8 +81,8 @@ void tk_quantize_activations(void *activations, const float *x, ptrdiff_t column
 /// out[M, N] columns [first, first + count) = x[M, K] · Wᵀ with W[N, K] of `type`; other columns of out are left alone.
 /// - activations: what tk_quantize_activations made of all M rows, for quantised types; ignored (may be null) for f32, f16, bf16.
 /// - x: read for the float types only.
-/// Few rows: weights are read once, straight from where they lie (bound by memory). From 8 rows (float) or 5-7 rows (quantised)
-/// up: weights are unpacked in tiles of 32 columns and 1024 inputs on the stack, and used for all rows.
+/// Few rows (up to 4 quantised, 7 float): weights are read once, straight from where they lie, as four streams (bound by memory).
+/// More rows: weights are unpacked in panels of two tiles and up to 1024 inputs on the stack, and used for all rows.
 /// Precision: quantised types: integer products are exact, sums over blocks in f32; against exact arithmetic on the quantised
 /// activations the normalised squared error is below 1e-11, against unquantised activations below 1e-4 (5e-5 typical).
 /// float types: f32 products and sums, normalised squared error below 1e-11.
@@ -143,7 +143,7 @@ typedef struct tk_attention_arguments {
 
 /// Causal attention of rows [first_row, +row_count) and heads [first_head, +head_count): out = softmax(q · kᵀ * scale) · v over
 /// the row's positions, key/value head = head / (heads / kv_heads). One pass over the cache (online softmax), in f32, keys and
-/// values are read once per group of query heads. A negative position gives zeros. Slices of whole groups are best.
+/// values are read once per group of query heads, and once for up to 32 queries where consecutive rows share a sequence. A negative position gives zeros. Slices of whole groups are best.
 /// Normalised squared error against double arithmetic on the same cache below 1e-10.
 void tk_attention(
   const tk_attention_arguments *arguments, ptrdiff_t first_row, ptrdiff_t row_count, ptrdiff_t first_head, ptrdiff_t head_count);
