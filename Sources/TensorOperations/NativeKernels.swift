@@ -42,7 +42,8 @@ package enum NativeKernels {
   }
 
   /// Quantises x[rows, columnsIn] to 8 bits per block of 32, for every product of this x with weights of a quantised type, and
-  /// any number of threads. A no-op for the float types. `firstRow` and `rowCount` select rows, so that several threads can share it.
+  /// any number of threads. A no-op for the float types. `firstRow` and `rowCount` select rows, so that several threads can
+  /// share it.
   package static func matmulPrepare(
     x: UnsafePointer<Float>, rows: Int, columnsIn: Int, type: UInt32, into workspace: UnsafeMutableRawPointer, firstRow: Int = 0,
     rowCount: Int? = nil
@@ -76,8 +77,8 @@ package enum NativeKernels {
     unsafe tk_matmul(out, x, prepared, weights, type, rows, columnsIn, columnsOut, first, count)
   }
 
-  /// Slices of `matmulSlice` should start at multiples of this many columns: whole tiles, and for few rows, where memory is read as
-  /// four streams, runs that are long enough to be streams. A ragged slice is right, but repeats or wastes lanes; slices below
+  /// Slices of `matmulSlice` should start at multiples of this many columns: whole tiles, and for few rows, where memory is
+  /// read as four streams, runs that are long enough to be streams. A ragged slice is right, but repeats or wastes lanes; slices below
   /// 16 columns are slow.
   package static func matmulSliceGranularity(type: UInt32, rows: Int) -> Int {
     if rows <= 4 { return 64 }

@@ -143,7 +143,8 @@ typedef struct tk_attention_arguments {
 
 /// Causal attention of rows [first_row, +row_count) and heads [first_head, +head_count): out = softmax(q · kᵀ * scale) · v over
 /// the row's positions, key/value head = head / (heads / kv_heads). One pass over the cache (online softmax), in f32, keys and
-/// values are read once per group of query heads, and once for up to 32 queries where consecutive rows share a sequence. A negative position gives zeros. Slices of whole groups are best.
+/// values are read once per group of query heads, and once for up to 32 queries where consecutive rows share a sequence.
+/// A negative position gives zeros. Slices of whole groups are best.
 /// Normalised squared error against double arithmetic on the same cache below 1e-10.
 void tk_attention(
   const tk_attention_arguments *arguments, ptrdiff_t first_row, ptrdiff_t row_count, ptrdiff_t first_head, ptrdiff_t head_count);
