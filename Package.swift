@@ -99,7 +99,7 @@ let package = Package(
     .target(name: "_TestSupport", path: "Tests/_TestSupport", swiftSettings: strict),
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
-    .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "BinaryReading", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "WebAssemblyText", "BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "WebAssemblyTextTests", dependencies: ["WebAssemblyText", "WebAssembly", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "_TestSupport"], swiftSettings: strict),

@@ -24,8 +24,8 @@ public struct MemoryDeclaration: Hashable, Sendable {
       LoweringError("memory `\(text)`: \(what); expected NAME[=MODULE.FIELD] [i32|i64] [virtual] MINIMUM [MAXIMUM] [shared]")
     }
     guard let head = words.popFirst() else { throw wrong("nothing given") }
-    let parts = head.split(separator: "=", maxSplits: 1)
-    guard let name = parts.first else { throw wrong("no name") }
+    let parts = head.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let name = parts.first, !name.isEmpty else { throw wrong("no name") }
     var importModule = Name("bindery")
     var importName = Name(String(name))
     if parts.count == 2 {

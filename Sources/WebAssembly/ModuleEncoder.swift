@@ -28,15 +28,17 @@ struct ModuleRewriting {
     customSections = module.customSections.map { ($0.name, Array(module.bytes[$0.range]), $0.precedingSection) }
   }
 
+  /// An index that names nothing stays what it is: the encoder repairs no module, nor does it fail on one that is not valid.
   func function(_ index: UInt32) -> UInt32 {
+    guard Int(index) < functionIndices.count else { return index }
     guard let new = functionIndices[Int(index)] else { preconditionFailure("uses of a removed function were refused before") }
     return new
   }
 
-  func memory(_ index: UInt32) -> UInt32 { memoryIndices[Int(index)] }
+  func memory(_ index: UInt32) -> UInt32 { Int(index) < memoryIndices.count ? memoryIndices[Int(index)] : index }
 }
 
-/// Writes a module, section by section. The module must be valid.
+/// Writes a module, section by section.
 struct ModuleEncoder {
   let module: Module
   let rewriting: ModuleRewriting
