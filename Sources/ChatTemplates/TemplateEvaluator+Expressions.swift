@@ -106,7 +106,7 @@ extension TemplateEvaluator {
   func attribute(_ value: TemplateValue, _ name: String, at offset: Int) throws(TemplateFailure) -> TemplateValue {
     switch value {
     case .undefined(let owner): throw undefined(owner, at: offset)
-    case .namespace(let namespace): return namespace.attributes[name] ?? .undefined(name)
+    case .namespace(let namespace): return namespace[name] ?? .undefined(name)
     case .dictionary(let dictionary):
       if !Self.methodNames(value).contains(name) { return dictionary[.string(name)] ?? .undefined(name) }
     default:

@@ -34,7 +34,7 @@ extension TemplateEvaluator {
       try requireSize(.dictionary(dictionary), at: offset)
       guard name == "namespace" else { return .dictionary(dictionary) }
       let namespace = TemplateNamespace()
-      for entry in dictionary.entries { namespace.attributes[try text(entry.key, at: offset)] = entry.value }
+      for entry in dictionary.entries { namespace[try text(entry.key, at: offset)] = entry.value }
       return .namespace(namespace)
     default: return try range(arguments, at: offset)
     }

@@ -184,7 +184,7 @@ final class TemplateEvaluator {
         throw TemplateFailure(.evaluation, "\"\(owner)\" is no namespace: only their attributes can be set", at: offset)
       }
       if case .namespace = value { throw TemplateFailure(.evaluation, "a namespace cannot hold another", at: offset) }
-      namespace.attributes[name] = value
+      namespace[name] = value
     case .tuple(let targets):
       let elements = try elements(value, at: offset)
       guard elements.count == targets.count else {

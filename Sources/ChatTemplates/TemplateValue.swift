@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A value of a template: what Python would have, as far as templates can tell.
 public enum TemplateValue: Sendable {
   /// A name that has no value; the name, for messages.
@@ -63,9 +65,15 @@ public struct TemplateDictionary: Sendable {
   }
 }
 
-/// Attributes that outlive the loop they are set in. Belongs to one rendering, which runs on one thread.
-public final class TemplateNamespace: @unchecked Sendable {
-  var attributes: [String: TemplateValue] = [:]
+/// Attributes that outlive the loop they are set in. Belongs to one rendering, on one thread; the lock is there because values
+/// may be sent anywhere.
+public final class TemplateNamespace: Sendable {
+  private let attributes = Mutex<[String: TemplateValue]>([:])
+
+  subscript(name: String) -> TemplateValue? {
+    get { attributes.withLock { $0[name] } }
+    set { attributes.withLock { $0[name] = newValue } }
+  }
 }
 
 /// Something that can be called.
