@@ -106,6 +106,15 @@ private enum RegisterTableWriter {
     array(
       "translation", "UInt16",
       registerInstructions.enumerated().compactMap { index, instruction in instruction.wasm.map { "\($0), \(index)" } })
+    lines.append("  /// By shape: what a variant's name adds to the instruction's.")
+    lines.append("  static let variantSuffixes: [[String]] = [")
+    for shape in shapes {
+      let names = shape.operandKinds.flatMap { kinds in
+        shape.outcomes.map { outcome in [kinds, outcome].filter { !$0.isEmpty }.map { "_" + $0 }.joined() }
+      }
+      lines.append("    [" + names.map { "\"\($0)\"" }.joined(separator: ", ") + "],")
+    }
+    lines.append("  ]")
     lines.append("  static let names: [String] = [")
     for instruction in registerInstructions { lines.append("    \"\(instruction.name)\",") }
     lines.append("  ]")

@@ -17,12 +17,12 @@ public final class CompiledModule: @unchecked Sendable {
   let typeNumbers: [UInt32]
   /// One per function that the module defines.
   let code: UnsafeMutableBufferPointer<bindery_code>
-  private let words: UnsafeMutableBufferPointer<UInt64>
+  let words: UnsafeMutableBufferPointer<UInt64>
   private let constants: UnsafeMutableBufferPointer<bindery_slot>
   /// Where each function's words begin, and one past the last.
-  private let functionStarts: [Int]
+  let functionStarts: [Int]
   /// By function: the words where instructions start, and the offsets in the module they come from.
-  private let sourceMaps: [(starts: [UInt32], offsets: [UInt32])]
+  let sourceMaps: [(starts: [UInt32], offsets: [UInt32])]
 
   /// Parses, validates and translates.
   /// - Throws: `.malformed`, `.invalid`, or `.limit` where a function is larger than the register code can express.

@@ -665,6 +665,24 @@ enum RegisterTable {
     768, 507, 769, 508, 770, 509, 771, 510, 772, 511, 773, 512, 774, 513, 775, 514, 776, 515, 777, 516, 778, 517, 779, 518,
     780, 519, 781, 520, 782, 521, 783, 522, 784, 523, 785, 524, 786, 525, 787, 526,
   ]
+  /// By shape: what a variant's name adds to the instruction's.
+  static let variantSuffixes: [[String]] = [
+    ["_s", "_a"],
+    ["_s_s", "_s_a", "_a_s", "_a_a"],
+    ["_ss_s", "_ss_a", "_as_s", "_as_a", "_sa_s", "_sa_a"],
+    ["_ss_s", "_ss_a", "_as_s", "_as_a"],
+    ["_ss_s", "_ss_a", "_as_s", "_as_a", "_sa_s", "_sa_a", "_si_s", "_si_a", "_ai_s", "_ai_a"],
+    ["_ss_s", "_ss_a", "_as_s", "_as_a", "_si_s", "_si_a", "_ai_s", "_ai_a"],
+    ["_sss_s", "_sss_a", "_ass_s", "_ass_a", "_sas_s", "_sas_a", "_ssa_s", "_ssa_a"],
+    ["_s_s", "_s_a", "_a_s", "_a_a"],
+    ["_ss", "_as", "_sa"],
+    ["_ss", "_as", "_sa", "_aa"],
+    ["_ss_f", "_ss_b", "_as_f", "_as_b", "_sa_f", "_sa_b", "_si_f", "_si_b", "_ai_f", "_ai_b"],
+    ["_ss_f", "_ss_b", "_as_f", "_as_b", "_si_f", "_si_b", "_ai_f", "_ai_b"],
+    ["_s_f", "_s_b", "_a_f", "_a_b"],
+    ["_s", "_a"],
+    [""],
+  ]
   static let names: [String] = [
     "unreachable",
     "jump",
