@@ -137,6 +137,15 @@ typedef uint32_t half_alias __attribute__((may_alias));
 #define W_i32 ((i32)pc[2])
 #define W_i64 (pc[2])
 
+// Operands named by a word of their own, and by the upper half of a word.
+#define SLOT_OF_WORD(i) (fp + (size_t)(uint16_t)pc[i] * 8)
+#define SLOT_OF_HALF(i) (fp + (size_t)(uint16_t)(pc[i] >> 32) * 8)
+#define E_f32x4(i) ((f32x4)*(const v128_alias *)SLOT_OF_WORD(i))
+#define E_f64x2(i) ((f64x2)*(const v128_alias *)SLOT_OF_WORD(i))
+#define E_u32x4(i) ((u32x4)*(const v128_alias *)SLOT_OF_WORD(i))
+#define H_i32(i) (*(const i32_alias *)SLOT_OF_HALF(i))
+#define H_i64(i) (*(const i64_alias *)SLOT_OF_HALF(i))
+
 // Results: Ps_ to slot 0 and the accumulator, Pa_ to the accumulator.
 #define Pa_i32(value) acc = (value)
 #define Pa_i64(value) acc = (value)
@@ -162,14 +171,23 @@ typedef uint32_t half_alias __attribute__((may_alias));
     cx->missed_view = (view); cx->missed_address = (address); cx->missed_byte_count = 1u << (log2);                       \
     cx->missed_is_write = (write); COLD(bindery_cold_miss);                                                               \
   } while (0)
-#define EFFECTIVE_i32(operand) uint64_t address = (uint64_t)(operand) + pc[2]
-#define EFFECTIVE_i64(operand)                                                                                            \
-  uint64_t address; if (unlikely(__builtin_add_overflow((operand), pc[2], &address))) TRAP(OUT_OF_BOUNDS_MEMORY)
-#define READ(type, log2)                                                                                                  \
-  EFFECTIVE_##type(a); bindery_memory_view *view = VIEW(2);                                                               \
+#define EFFECTIVE_i32(operand, offset) uint64_t address = (uint64_t)(operand) + (offset)
+#define EFFECTIVE_i64(operand, offset)                                                                                    \
+  uint64_t address; if (unlikely(__builtin_add_overflow((operand), (uint64_t)(offset), &address))) TRAP(OUT_OF_BOUNDS_MEMORY)
+#define READ(log2)                                                                                                        \
+  bindery_memory_view *view = VIEW(2);                                                                                    \
   if (unlikely(address - view->read_start >= view->read_limit[log2])) MISS(view, address, log2, 0);                       \
   const uint8_t *p = view->base + address
-#define WRITE(type, log2)                                                                                                 \
-  EFFECTIVE_##type(b); bindery_memory_view *view = VIEW(2);                                                               \
+#define WRITE(log2)                                                                                                       \
+  bindery_memory_view *view = VIEW(2);                                                                                    \
   if (unlikely(address - view->write_start >= view->write_limit[log2])) MISS(view, address, log2, 1);                     \
   uint8_t *p = view->base + address
+// One of two accesses: half `half` of word 2 names the address, word `word` holds offset and immediate.
+#define READ_AT(pointer, type, half, view_field, word, log2)                                                              \
+  do {                                                                                                                    \
+    EFFECTIVE_##type((type)(*(const type##_alias *)(fp + (size_t)((const field_alias *)(pc + 2))[half] * 8)               \
+                            + (type)(int64_t)(int32_t)(pc[word] >> 32)), (uint32_t)pc[word]);                             \
+    bindery_memory_view *view = VIEW(view_field);                                                                         \
+    if (unlikely(address - view->read_start >= view->read_limit[log2])) MISS(view, address, log2, 0);                     \
+    pointer = view->base + address;                                                                                       \
+  } while (0)

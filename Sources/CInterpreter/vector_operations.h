@@ -192,6 +192,15 @@ static inline i16x8 relaxed_dot(i8x16 a, i8x16 b) {
 #endif
 }
 
+/// Quadruples of those products, added to c.
+static inline u32x4 relaxed_dot_add(i8x16 a, i8x16 b, u32x4 c) {
+#if BINDERY_AVX2
+  return c + (u32x4)_mm_madd_epi16((__m128i)relaxed_dot(a, b), _mm_set1_epi16(1));
+#else
+  return c + (u32x4)pairwise_i16x8(relaxed_dot(a, b));
+#endif
+}
+
 // NaN if either lane is, quiet; -0 below +0.
 #define MINIMUM_MAXIMUM(lane, ulane, ilane)                                                                               \
   static inline lane minimum_##lane(lane a, lane b) {                                                                     \

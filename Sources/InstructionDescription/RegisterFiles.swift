@@ -27,39 +27,112 @@ private enum RegisterHandlerWriter {
   }
 
   private static func handler(_ instruction: RegisterInstruction, _ kinds: String, _ outcome: String) -> String {
-    let names = ["a", "b", "c"]
-    var declarations: [String] = []
-    let isBranch = [.compareBranch, .compareBranchCommutative, .testBranch].contains(instruction.shape)
-    let firstField =
-      switch instruction.shape {
-      case .store, .storeVector, .consumer, .compareBranch, .compareBranchCommutative, .testBranch: 0
-      default: 1
-      }
     var wordCount = instruction.wordCount
-    for (index, kind) in kinds.enumerated() {
-      let type = instruction.operands[index]
-      let source: String
-      switch kind {
-      case "s": source = "S_\(type)(\(firstField + index))"
-      case "a": source = "A_\(type)"
-      default:
-        source = isBranch ? "W_\(type)" : "I_\(type)"
-        if isBranch { wordCount += 1 }
-      }
-      declarations.append("\(type) \(names[index]) = \(source);")
-    }
-    if let result = instruction.result { declarations.append("\(result) r;") }
-    if isBranch { declarations.append("bool r;") }
-    let end: String
-    if isBranch {
-      end = outcome == "f" ? "BRANCH(r, \(wordCount))" : "BRANCH_BACK(r, \(wordCount))"
+    var statements = operands(instruction, kinds, &wordCount)
+    if let result = instruction.result { statements.append("\(result) r;") }
+    statements += addresses(instruction, kinds)
+    let isBranch = instruction.shape.isBranch
+    if isBranch { statements.append("bool r;") }
+    statements.append(instruction.body)
+    if instruction.shape == .stepBranch {
+      statements.append("BRANCH(r, \(wordCount))")
+    } else if isBranch {
+      statements.append(outcome == "f" ? "BRANCH(r, \(wordCount))" : "BRANCH_BACK(r, \(wordCount))")
     } else if let result = instruction.result {
-      end = "P\(outcome)_\(result)(r); GO(\(wordCount))"
-    } else {
-      end = instruction.name.hasPrefix("return_") ? "" : "GO(\(wordCount))"
+      let place = outcome.isEmpty ? "s" : outcome
+      statements.append("P\(place)_\(result)(r); GO(\(wordCount))")
+    } else if !instruction.name.hasPrefix("return_") {
+      statements.append("GO(\(wordCount))")
     }
-    let name = instruction.variantName(kinds, outcome)
-    return "H(\(name)) { ENTER " + (declarations + [instruction.body, end]).joined(separator: " ") + " }"
+    return "H(\(instruction.variantName(kinds, outcome))) { ENTER " + statements.joined(separator: " ") + " }"
+  }
+
+  /// Declarations of the operands `a`, `b`, `c`, `d` that are values.
+  private static func operands(_ instruction: RegisterInstruction, _ kinds: String, _ wordCount: inout Int) -> [String] {
+    let types = instruction.operands
+    let kinds = Array(kinds)
+    func place(_ name: String, _ type: String, _ kind: Character, _ slot: String) -> String {
+      "\(type) \(name) = " + (kind == "a" ? "A_\(type);" : "\(slot);")
+    }
+    switch instruction.shape {
+    case .nullary, .special: return []
+    case .load, .loadLane: return []
+    case .unary: return [place("a", types[0], kinds[0], "S_\(types[0])(1)")]
+    case .consumer, .testBranch: return [place("a", types[0], kinds[0], "S_\(types[0])(0)")]
+    case .store, .storeVector, .storeLane: return [place("a", types[0], kinds[0], "S_\(types[0])(0)")]
+    case .binary, .commutative, .integer, .integerCommutative, .ternary:
+      return kinds.enumerated().map { index, kind in
+        let type = types[index]
+        return kind == "i" ? "\(type) b = I_\(type);" : place(["a", "b", "c"][index], type, kind, "S_\(type)(\(index + 1))")
+      }
+    case .compareBranch, .compareBranchCommutative:
+      if kinds[1] == "i" { wordCount += 1 }
+      return kinds.enumerated().map { index, kind in
+        let type = types[index]
+        return kind == "i" ? "\(type) b = W_\(type);" : place(["a", "b"][index], type, kind, "S_\(type)(\(index))")
+      }
+    case .stepBranch:
+      let type = types[0]
+      return [
+        // Polled first: after an interrupt the instruction runs again.
+        "POLL; \(type) a = S_\(type)(0) + (\(type))(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc;",
+        kinds[0] == "i" ? "\(type) b = (\(type))((int64_t)pc[2] >> 32);" : "\(type) b = S_\(type)(1);",
+      ]
+    case .operateLoad: return [place("a", types[0], kinds[0], "S_\(types[0])(1)")]
+    case .accumulateLoad:
+      return [
+        place("a", types[0], kinds[0], "S_\(types[0])(1)"), place("c", types[2], kinds[1], "E_\(types[2])(3)"),
+      ]
+    case .accumulateLoads: return ["\(types[2]) c = S_\(types[2])(1);"]
+    case .quaternary:
+      return (0..<3).map { "\(types[$0]) \(["a", "b", "c"][$0]) = S_\(types[$0])(\($0 + 1));" }
+        + [place("d", types[3], kinds[0], "E_\(types[3])(2)")]
+    }
+  }
+
+  /// Statements that compute the effective addresses.
+  private static func addresses(_ instruction: RegisterInstruction, _ kinds: String) -> [String] {
+    func form(_ kind: Character, _ type: String, _ slot: String, _ second: String) -> String {
+      switch kind {
+      case "a": "EFFECTIVE_\(type)(A_\(type), pc[2]);"
+      case "p": "EFFECTIVE_\(type)((\(type))(\(slot) + \(second)), OFFSET_P);"
+      case "i": "EFFECTIVE_\(type)((\(type))(\(slot) + (\(type))(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]);"
+      default: "EFFECTIVE_\(type)(\(slot), pc[2]);"
+      }
+    }
+    let last = kinds.last ?? "s"
+    switch instruction.shape {
+    case .load, .loadLane:
+      let type = instruction.operands[0]
+      return [form(last, type, "S_\(type)(1)", "S_\(type)(3)").replacing("OFFSET_P", with: "pc[2]")]
+    case .store, .storeVector, .storeLane:
+      let type = instruction.operands[1]
+      return [form(last, type, "S_\(type)(1)", "S_\(type)(3)").replacing("OFFSET_P", with: "pc[2]")]
+    case .operateLoad, .accumulateLoad:
+      // Word 2: the offset, 32 bits, and an immediate or a field.
+      let type = instruction.operands[1]
+      let text = form(last, type, "S_\(type)(3)", "H_\(type)(2)").replacing("OFFSET_P", with: "(uint32_t)pc[2]")
+      return [last == "s" ? text.replacing("pc[2]", with: "(uint32_t)pc[2]") : text]
+    default: return []
+    }
+  }
+}
+
+extension String {
+  fileprivate func replacing(_ part: String, with other: String) -> String {
+    var result = ""
+    var rest = self[...]
+    while let range = rest.firstRange(of: part) {
+      result += rest[..<range.lowerBound] + other
+      rest = rest[range.upperBound...]
+    }
+    return result + rest
+  }
+}
+
+extension RegisterInstruction.Shape {
+  fileprivate var isBranch: Bool {
+    [.compareBranch, .compareBranchCommutative, .testBranch, .stepBranch].contains(self)
   }
 }
 
@@ -99,7 +172,7 @@ private enum RegisterTableWriter {
       "classes", "UInt8",
       registerInstructions.map { instruction in
         var bits = instruction.result.map(accumulatorClass) ?? 0
-        for (index, type) in instruction.operands.enumerated() { bits |= accumulatorClass(type) << (2 + 2 * index) }
+        for (index, type) in instruction.operands.prefix(3).enumerated() { bits |= accumulatorClass(type) << (2 + 2 * index) }
         return String(bits)
       })
     lines.append("  /// Pairs: WebAssembly opcode, register instruction.")

@@ -17,17 +17,31 @@ public struct RegisterInstruction: Sendable {
     case integer
     case integerCommutative
     case ternary
-    /// One address, a result.
+    /// One address, a result. Addresses are a slot, the accumulator, the sum of two slots (`p`), or a slot plus an immediate
+    /// (`i`); sums wrap, the offset of the instruction is added behind.
     case load
+    /// The same with a vector operand in field 3 and a lane.
+    case loadLane
     /// A value and an address.
     case store
     /// A store whose value and address have different accumulators.
     case storeVector
+    case storeLane
+    /// A vector and a vector in memory: the second letter is the form of the address.
+    case operateLoad
+    /// Two vectors (the first and the third operand) and one in memory, the form of whose address is the last letter.
+    case accumulateLoad
+    /// A vector and two in memory at a slot plus an immediate each.
+    case accumulateLoads
+    /// Three vectors in slots, and a fourth operand in a slot or the accumulator.
+    case quaternary
     /// Two integers, and a distance to jump to.
     case compareBranch
     case compareBranchCommutative
     /// One integer, and a distance to jump to.
     case testBranch
+    /// A slot to add an immediate to, a bound in a slot or an immediate, and a distance to jump back.
+    case stepBranch
     /// One operand, no result.
     case consumer
     /// One variant, written by hand in C.
@@ -37,23 +51,32 @@ public struct RegisterInstruction: Sendable {
     public var operandKinds: [String] {
       switch self {
       case .nullary, .special: [""]
-      case .unary, .load, .testBranch, .consumer: ["s", "a"]
+      case .unary, .loadLane, .testBranch, .consumer: ["s", "a"]
+      case .load: ["s", "a", "p", "i"]
       case .binary: ["ss", "as", "sa"]
       case .commutative: ["ss", "as"]
       case .integer, .compareBranch: ["ss", "as", "sa", "si", "ai"]
       case .integerCommutative, .compareBranchCommutative: ["ss", "as", "si", "ai"]
       case .ternary: ["sss", "ass", "sas", "ssa"]
-      case .store: ["ss", "as", "sa"]
-      case .storeVector: ["ss", "as", "sa", "aa"]
+      case .store: ["ss", "as", "sa", "sp", "ap", "si", "ai"]
+      case .storeVector: ["ss", "as", "sa", "aa", "sp", "ap", "si", "ai"]
+      case .storeLane: ["ss", "as", "sa"]
+      case .operateLoad: ["ss", "as", "sp", "ap", "si", "ai"]
+      case .accumulateLoad: ["sss", "ass", "sas", "ssp", "asp", "sap", "ssi", "asi", "sai"]
+      case .accumulateLoads: [""]
+      case .quaternary: ["s", "a"]
+      case .stepBranch: ["s", "i"]
       }
     }
 
     /// The second half of a variant's name: where the result goes, or which way a branch jumps (`b`: back, with a poll).
     public var outcomes: [String] {
       switch self {
-      case .nullary, .unary, .binary, .commutative, .integer, .integerCommutative, .ternary, .load: ["s", "a"]
+      case .nullary, .unary, .binary, .commutative, .integer, .integerCommutative, .ternary, .load, .loadLane,
+        .operateLoad, .accumulateLoad, .accumulateLoads, .quaternary:
+        ["s", "a"]
       case .compareBranch, .compareBranchCommutative, .testBranch: ["f", "b"]
-      case .store, .storeVector, .consumer, .special: [""]
+      case .store, .storeVector, .storeLane, .stepBranch, .consumer, .special: [""]
       }
     }
 
@@ -102,4 +125,4 @@ public struct RegisterInstruction: Sendable {
 
 /// The whole register code, in the order of its opcodes.
 public let registerInstructions: [RegisterInstruction] =
-  controlInstructions() + scalarInstructions() + memoryInstructions() + vectorInstructions()
+  controlInstructions() + scalarInstructions() + memoryInstructions() + vectorInstructions() + fusedInstructions()

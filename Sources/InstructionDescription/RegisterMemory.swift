@@ -1,6 +1,7 @@
 /// Loads and stores. Each exists for 32-bit and for 64-bit addresses; the second follows the first.
 ///
-/// Fields of a load: result, address, view, (vector). Of a store: value, address, view, (lane). Word 2 is the offset.
+/// Fields of a load: result, address, view, second address or vector. Of a store: value, address, view, second address or lane.
+/// Word 2 is the offset; with an immediate (`i`) the offset is its lower half and the immediate its upper half.
 func memoryInstructions() -> [RegisterInstruction] {
   var table: [RegisterInstruction] = []
   for (name, wasm, log2, result, value) in loads {
@@ -8,7 +9,7 @@ func memoryInstructions() -> [RegisterInstruction] {
       table.append(
         RegisterInstruction(
           "\(name)_m\(address.dropFirst())", .load, wasm: address == "i32" ? wasm : nil, [address], result: result, words: 3,
-          "READ(\(address), \(log2)); r = \(value);"))
+          "READ(\(log2)); r = \(value);"))
     }
   }
   for (name, wasm, log2, type, statement) in stores {
@@ -16,7 +17,7 @@ func memoryInstructions() -> [RegisterInstruction] {
       table.append(
         RegisterInstruction(
           "\(name)_m\(address.dropFirst())", type.hasPrefix("i") ? .store : .storeVector, wasm: address == "i32" ? wasm : nil,
-          [type, address], words: 3, "WRITE(\(address), \(log2)); \(statement);"))
+          [type, address], words: 3, "WRITE(\(log2)); \(statement);"))
     }
   }
   for (log2, bits) in [8, 16, 32, 64].enumerated() {
@@ -25,9 +26,9 @@ func memoryInstructions() -> [RegisterInstruction] {
       let wasm = address == "i32"
       table.append(
         RegisterInstruction(
-          "v128_load\(bits)_lane_\(suffix)", .load, wasm: wasm ? 0x254 + log2 : nil, [address], result: "v128", words: 4,
+          "v128_load\(bits)_lane_\(suffix)", .loadLane, wasm: wasm ? 0x254 + log2 : nil, [address], result: "v128", words: 4,
           note: "The vector is slot 3, the lane word 3.",
-          "READ(\(address), \(log2)); u\(bits)x\(128 / bits) v = (u\(bits)x\(128 / bits))S_v128(3); v[pc[3]] = load_u\(bits)(p); r = (v128)v;"
+          "READ(\(log2)); u\(bits)x\(128 / bits) v = (u\(bits)x\(128 / bits))S_v128(3); v[pc[3]] = load_u\(bits)(p); r = (v128)v;"
         ))
     }
   }
@@ -35,9 +36,9 @@ func memoryInstructions() -> [RegisterInstruction] {
     for address in ["i32", "i64"] {
       table.append(
         RegisterInstruction(
-          "v128_store\(bits)_lane_m\(address.dropFirst())", .storeVector, wasm: address == "i32" ? 0x258 + log2 : nil,
+          "v128_store\(bits)_lane_m\(address.dropFirst())", .storeLane, wasm: address == "i32" ? 0x258 + log2 : nil,
           ["v128", address], words: 3, note: "The lane is field 3.",
-          "WRITE(\(address), \(log2)); store_u\(bits)(p, ((u\(bits)x\(128 / bits))a)[FIELD(3)]);"))
+          "WRITE(\(log2)); store_u\(bits)(p, ((u\(bits)x\(128 / bits))a)[FIELD(3)]);"))
     }
   }
   return table

@@ -224,6 +224,6 @@ private struct VectorTable {
     instructions.append(
       RegisterInstruction(
         "i32x4_relaxed_dot_i8x16_i7x16_add_s", .ternary, wasm: 0x200 + 0x113, ["i8x16", "i8x16", "u32x4"], result: "v128",
-        "r = (v128)((u32x4)pairwise_i16x8(relaxed_dot(a, b)) + c);"))
+        "r = (v128)relaxed_dot_add(a, b, c);"))
   }
 }

@@ -29,7 +29,7 @@ extension Engine {
   /// The variant whose handler has an address.
   fileprivate func handlerName(at address: UInt64) -> String {
     // SAFETY: addresses are compared, not used.
-    guard let handler = unsafe handlers.firstIndex(where: { unsafe UInt64(UInt(bitPattern: $0)) == address }) else { return "?" }
+    guard let handler = unsafe handlers.firstIndex(where: { UInt64(UInt(bitPattern: $0)) == address }) else { return "?" }
     return RegisterTable.variantName(handler)
   }
 }

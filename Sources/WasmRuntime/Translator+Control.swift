@@ -40,7 +40,7 @@ extension FunctionTranslator {
     let parameterCount = types(of: type).parameters.count
     for position in 0..<(stack.count - 1) {
       switch stack[position].place {
-      case .local: settle(position)
+      case .local, .deferred: settle(position)
       case .constant where position >= stack.count - 1 - parameterCount: settle(position)
       default: break
       }
@@ -118,7 +118,7 @@ extension FunctionTranslator {
     closeFuel()
     isReachable = false
     skippedBlockCount = 0
-    last = nil
+    records.removeAll(keepingCapacity: true)
   }
 
   // MARK: Branches
@@ -248,8 +248,9 @@ extension FunctionTranslator {
         let operands = words[last.position + 1]
         removeLast()
         stack.removeLast()
-        integerAccumulator.slot = -1
-        let operation = (sense ? comparison : comparison.inverse).branch
+        let chosen = sense ? comparison : comparison.inverse
+        if isBack, let position = stepBranch(chosen, last, operands) { return position }
+        let operation = chosen.branch
         let isImmediate = last.kind >= (operation.shape == .compareBranch ? 3 : 2)
         let a = UInt16(truncatingIfNeeded: operands >> 16)
         let b = isImmediate ? 0 : UInt16(truncatingIfNeeded: operands >> 32)
@@ -261,19 +262,61 @@ extension FunctionTranslator {
         let operand = UInt16(truncatingIfNeeded: words[last.position + 1] >> 16)
         removeLast()
         stack.removeLast()
-        integerAccumulator.slot = -1
         return emit(sense ? .branchUnless : .branchIf, last.kind * 2 + outcome, operand)
       }
     }
-    placeConstant(condition)
+    place(condition)
     let field = slotField(slot(of: condition))
     var kind = 0
     if isInAccumulator(condition) {
+      if isBack, case .local(let index) = stack[condition].place, let position = countdown(index, isNot: sense) {
+        stack.removeLast()
+        return position
+      }
       takeFromAccumulator(condition)
       kind = 1
     }
     stack.removeLast()
     return emit(sense ? .branchIf : .branchUnless, kind * 2 + outcome, field)
+  }
+
+  /// The comparison at the end of a counting loop, whose last step was `local += immediate`: one instruction for both.
+  /// `comparison` was emitted as `record` with these fields, and has been removed.
+  private mutating func stepBranch(_ comparison: Comparison, _ record: Record, _ fields: UInt64) -> Int? {
+    let isCommutative = comparison.index < 2
+    let isImmediate = record.kind >= (isCommutative ? 2 : 3)
+    let a = UInt16(truncatingIfNeeded: fields >> 16)
+    guard isImmediate || record.kind < 2, let step = step(a, isI64: comparison.isI64) else { return nil }
+    let b = UInt16(truncatingIfNeeded: fields >> 32)
+    guard isImmediate || b != a else { return nil }
+    return emitStep(comparison, a, step, bound: isImmediate ? nil : b, immediate: UInt32(truncatingIfNeeded: fields >> 32))
+  }
+
+  /// A loop that ends when a local it has just counted is zero (or is not).
+  private mutating func countdown(_ local: Int, isNot: Bool) -> Int? {
+    guard localTypes[local] == .i32, let step = step(slotField(local), isI64: false) else { return nil }
+    return emitStep(Comparison(isI64: false, index: isNot ? 1 : 0), slotField(local), step, bound: nil, immediate: 0)
+  }
+
+  /// The immediate that the last instruction added to a local in place.
+  private func step(_ local: UInt16, isI64: Bool) -> UInt32? {
+    guard let last, last.operation == (isI64 ? .i64Add : .i32Add), last.kind >= 2 else { return nil }
+    let fields = words[last.position + 1]
+    guard UInt16(truncatingIfNeeded: fields) == local, UInt16(truncatingIfNeeded: fields >> 16) == local,
+      Int(local / 2) < localTypes.count
+    else { return nil }
+    return UInt32(fields >> 32)
+  }
+
+  private mutating func emitStep(
+    _ comparison: Comparison, _ local: UInt16, _ step: UInt32, bound: UInt16?, immediate: UInt32
+  ) -> Int {
+    removeLast()
+    let operation = (comparison.isI64 ? RegisterOpcode.stepBranchI64Eq : .stepBranchI32Eq).advanced(by: comparison.index)
+    let position = emit(operation, bound == nil ? 1 : 0, local, bound ?? 0)
+    words.append(UInt64(step) | UInt64(bound == nil ? immediate : 0) << 32)
+    didWrite(Int(local / 2), comparison.isI64 ? .i64 : .i32, at: position)
+    return position
   }
 
   // MARK: Returning and calling
@@ -284,7 +327,7 @@ extension FunctionTranslator {
     switch count {
     case 0: emit(.returnVoid, 0)
     case 1:
-      placeConstant(first)
+      place(first)
       let operation: RegisterOpcode =
         switch type.results[0] {
         case .f32: .returnF32

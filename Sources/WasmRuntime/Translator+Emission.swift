@@ -18,7 +18,6 @@ extension FunctionTranslator {
     if operation.wordCount > 1 {
       words.append(UInt64(f0) | UInt64(f1) << 16 | UInt64(f2) << 32 | UInt64(f3) << 48)
     }
-    last = nil
     return position
   }
 
@@ -28,12 +27,22 @@ extension FunctionTranslator {
     emit(operation, variant, f0, f1, UInt16(truncatingIfNeeded: upper), UInt16(upper >> 16))
   }
 
-  /// Takes the last instruction back.
+  /// The last instruction, if it is one that may be replaced.
+  var last: Record? {
+    guard let record = records.last, record.position == starts.last.map({ Int($0) }) else { return nil }
+    return record
+  }
+
+  /// Takes the last instruction back, and what it did to the accumulators.
   mutating func removeLast() {
     let start = Int(starts.removeLast())
     offsets.removeLast()
     words.removeSubrange(start...)
-    last = nil
+    if let record = records.last, record.position == start {
+      integerAccumulator = record.integer
+      vectorAccumulator = record.vector
+      records.removeLast()
+    }
   }
 
   // MARK: The operand stack
@@ -55,13 +64,14 @@ extension FunctionTranslator {
   mutating func forgetAccumulators() {
     integerAccumulator.slot = -1
     vectorAccumulator.slot = -1
-    last = nil
+    records.removeAll(keepingCapacity: true)
   }
 
   /// Nothing that is in a slot now may be taken out of it later: a branch may need it there.
   mutating func keepSlots() {
     integerAccumulator.isElidable = false
     vectorAccumulator.isElidable = false
+    records.removeAll(keepingCapacity: true)
   }
 
   /// Records that the instruction at `position` put its result into `slot` and the accumulator of the type's class.
@@ -78,17 +88,21 @@ extension FunctionTranslator {
 
   // MARK: Operands
 
-  /// The slot of an entry that has one: not for constants.
+  /// The slot of an entry that has one: constants and deferred operations get theirs from `place`.
   func slot(of position: Int) -> Int {
     switch stack[position].place {
     case .temporary: temporarySlot(position)
     case .local(let index): index
     case .constant(let bits): constantSlots[bits] ?? -1
+    case .deferred: -1
     }
   }
 
   func isInAccumulator(_ position: Int) -> Bool {
-    if case .constant = stack[position].place { return false }
+    switch stack[position].place {
+    case .constant, .deferred: return false
+    case .temporary, .local: break
+    }
     return accumulator(of: stack[position].type).slot == slot(of: position)
   }
 
@@ -110,17 +124,52 @@ extension FunctionTranslator {
     if stack[position].type.isInteger { integerAccumulator.slot = -1 } else { vectorAccumulator.slot = -1 }
   }
 
-  /// Gives a constant a slot: one of the loop constants, or its own position.
-  mutating func placeConstant(_ position: Int) {
-    guard case .constant(let bits) = stack[position].place else { return }
-    if constantSlots[bits] != nil { return }
-    if loopDepth > 0, constants.count < constantSlotCount {
-      constantSlots[bits] = localTypes.count + constants.count
-      constants.append(bits)
-      return
+  /// Gives a constant or a deferred operation a slot: one of the loop constants, or the slot of its own position.
+  mutating func place(_ position: Int) {
+    switch stack[position].place {
+    case .temporary, .local: return
+    case .constant(let bits):
+      if keepConstant(bits) { return }
+      load(bits, stack[position].type, to: temporarySlot(position))
+    case .deferred(let deferred): perform(deferred, stack[position].type, to: temporarySlot(position))
     }
-    load(bits, stack[position].type, to: temporarySlot(position))
     stack[position].place = .temporary
+  }
+
+  /// Whether a constant has a slot among the loop constants, or gets one now.
+  mutating func keepConstant(_ bits: V128Bits) -> Bool {
+    if constantSlots[bits] != nil { return true }
+    guard loopDepth > 0, constants.count < constantSlotCount else { return false }
+    constantSlots[bits] = localTypes.count + constants.count
+    constants.append(bits)
+    return true
+  }
+
+  /// Whether an entry can be an operand without an instruction of its own.
+  mutating func isPlaced(_ position: Int) -> Bool {
+    switch stack[position].place {
+    case .temporary, .local: true
+    case .constant(let bits): keepConstant(bits)
+    case .deferred: false
+    }
+  }
+
+  /// Emits a deferred operation.
+  mutating func perform(_ deferred: Deferred, _ type: ValueType, to slot: Int) {
+    let state = accumulator(of: type)
+    let isHeld = state.slot == deferred.a
+    let (integer, vector) = (integerAccumulator, vectorAccumulator)
+    let position: Int
+    let kind: Int
+    if deferred.b < 0 {
+      kind = (deferred.operation.shape == .integer ? 3 : 2) + (isHeld ? 1 : 0)
+      position = emit(deferred.operation, kind * 2, slotField(slot), slotField(deferred.a), upper: deferred.immediate)
+    } else {
+      kind = isHeld ? 1 : 0
+      position = emit(deferred.operation, kind * 2, slotField(slot), slotField(deferred.a), slotField(deferred.b))
+    }
+    didWrite(slot, type, at: position)
+    records.append(Record(operation: deferred.operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 
   /// Writes a constant to a slot.
@@ -140,16 +189,21 @@ extension FunctionTranslator {
 
   /// The slot field of an operand that must be in a slot.
   mutating func slotOperand(_ position: Int) -> UInt16 {
-    placeConstant(position)
+    place(position)
     return slotField(slot(of: position))
   }
 
   /// Moves an entry's value to any slot. Does not change the entry.
   mutating func copy(_ position: Int, to slot: Int, isLastUse: Bool = true) {
     let type = stack[position].type
-    if case .constant(let bits) = stack[position].place, constantSlots[bits] == nil {
+    switch stack[position].place {
+    case .constant(let bits) where constantSlots[bits] == nil:
       load(bits, type, to: slot)
       return
+    case .deferred(let deferred):
+      perform(deferred, type, to: slot)
+      return
+    default: break
     }
     let operation: RegisterOpcode =
       switch type {
@@ -181,9 +235,7 @@ extension FunctionTranslator {
 
   /// Settles every entry that stands for a local: before code that may set locals on some paths only.
   mutating func settleLocals() {
-    for position in stack.indices {
-      if case .local = stack[position].place { settle(position) }
-    }
+    for position in stack.indices where stack[position].usesLocals { settle(position) }
   }
 
   // MARK: Operations
@@ -193,6 +245,7 @@ extension FunctionTranslator {
   mutating func emitOperation(
     _ operation: RegisterOpcode, result: ValueType, lane: UInt16 = 0, upper: UInt32? = nil, extra: [UInt64] = []
   ) {
+    if upper == nil, extra.isEmpty, emitFused(operation, result: result) { return }
     let shape = operation.shape
     let operandCount = shape.operandCount
     let first = stack.count - operandCount
@@ -203,14 +256,14 @@ extension FunctionTranslator {
     switch shape {
     case .nullary: break
     case .unary:
-      placeConstant(first)
+      place(first)
       fields.0 = slotField(slot(of: first))
       if isInAccumulator(first) {
         takeFromAccumulator(first)
         kind = 1
       }
     case .ternary:
-      for position in first..<(first + 3) { placeConstant(position) }
+      for position in first..<(first + 3) { place(position) }
       fields = (slotField(slot(of: first)), slotField(slot(of: first + 1)), slotField(slot(of: first + 2)))
       for index in [2, 0, 1] where isInAccumulator(first + index) {
         takeFromAccumulator(first + index)
@@ -224,6 +277,7 @@ extension FunctionTranslator {
       fields.1 = operands.b
       immediate = operands.immediate
     }
+    let (integer, vector) = (integerAccumulator, vectorAccumulator)
     let f3 = shape == .ternary ? fields.2 : lane
     let position: Int
     if let upper = upper ?? immediate {
@@ -237,7 +291,7 @@ extension FunctionTranslator {
     stack.removeLast(operandCount)
     push(.temporary, result)
     didWrite(destination, result, at: position)
-    last = (operation, kind, position)
+    records.append(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 
   /// Chooses the variant of an instruction with two operands and the fields of the operands, exchanging them where that helps.
@@ -251,7 +305,7 @@ extension FunctionTranslator {
       var (value, other) = (immediate(second), first)
       if value == nil, isCommutative { (value, other) = (immediate(first), second) }
       if let value {
-        placeConstant(other)
+        place(other)
         let a = slotField(slot(of: other))
         if isInAccumulator(other) {
           takeFromAccumulator(other)
@@ -260,8 +314,8 @@ extension FunctionTranslator {
         return (isCommutative ? 2 : 3, a, 0, value)
       }
     }
-    placeConstant(first)
-    placeConstant(second)
+    place(first)
+    place(second)
     let a = slotField(slot(of: first))
     let b = slotField(slot(of: second))
     if isInAccumulator(first) {
@@ -273,6 +327,24 @@ extension FunctionTranslator {
       return isCommutative ? (1, b, a, nil) : (2, a, b, nil)
     }
     return (0, a, b, nil)
+  }
+}
+
+extension FunctionTranslator.Entry {
+  /// Whether the value is, or will be computed from, what locals hold now.
+  var usesLocals: Bool {
+    switch place {
+    case .local, .deferred: true
+    case .temporary, .constant: false
+    }
+  }
+
+  func uses(local index: Int) -> Bool {
+    switch place {
+    case .local(let local): local == index
+    case .deferred(let deferred): deferred.a == index || deferred.b == index
+    case .temporary, .constant: false
+    }
   }
 }
 
@@ -288,7 +360,7 @@ extension RegisterShape {
   var operandCount: Int {
     switch self {
     case .nullary, .special: 0
-    case .unary, .load, .testBranch, .consumer: 1
+    case .unary, .load, .loadLane, .testBranch, .consumer: 1
     case .ternary: 3
     default: 2
     }

@@ -87,6 +87,7 @@ extension FunctionTranslator {
     switch instruction.immediates {
     case .none:
       if operation == .i32Eqz, invertComparison() { return }
+      if deferOperation(operation) { return }
       emitOperation(operation, result: resultType(instruction.opcode))
     case .lane(let lane):
       emitOperation(operation, result: resultType(instruction.opcode), lane: UInt16(lane))
@@ -114,7 +115,7 @@ extension FunctionTranslator {
     else { return false }
     words[last.position] =
       UInt64(RegisterTable.firstHandler[Int(inverse.rawValue)]) + UInt64(last.kind * 2)
-    self.last = (inverse, last.kind, last.position)
+    records[records.count - 1].operation = inverse
     return true
   }
 
@@ -133,62 +134,136 @@ extension FunctionTranslator {
     let view = try viewField(argument.memory)
     let is64 = module.memories[Int(argument.memory)].addressType == .i64
     let operation = is64 ? operation.advanced(by: 1) : operation
+    let address = stack.count - 2
+    let (integer, vector) = (integerAccumulator, vectorAccumulator)
     switch operation.shape {
     case .load:
-      // A lane load has the vector on top of the address.
-      var vector: UInt16 = 0
-      var extra = [argument.offset]
-      if opcode.isLaneLoad {
-        vector = slotOperand(stack.count - 1)
-        keepSlot(of: stack.count - 1)
-        extra.append(UInt64(lane))
-      }
-      let address = stack.count - (opcode.isLaneLoad ? 2 : 1)
-      placeConstant(address)
+      let address = stack.count - 1
+      let operand = addressOperand(address, is64: is64, offset: argument.offset)
+      stack.removeLast()
+      let slot = temporarySlot(address)
+      let kind = operand.form.rawValue
+      let position = emit(operation, kind * 2, slotField(slot), operand.field, view, operand.second)
+      words.append(argument.offset | UInt64(operand.immediate) << 32)
+      finishLoad(operation, kind, position, slot, resultType(opcode), integer, vector)
+    case .loadLane:
+      // The vector lies on top of the address.
+      let lanes = slotOperand(stack.count - 1)
+      place(address)
       let field = slotField(slot(of: address))
       var kind = 0
       if isInAccumulator(address) {
         takeFromAccumulator(address)
         kind = 1
       }
-      stack.removeSubrange(address...)
-      let slot = temporarySlot(address)
-      let position = emit(operation, kind * 2, slotField(slot), field, view, vector)
-      words.append(contentsOf: extra)
-      let result = resultType(opcode)
-      push(.temporary, result)
-      didWrite(slot, result, at: position)
-      last = (operation, kind, position)
-    default:
-      let address = stack.count - 2
-      let value = stack.count - 1
-      placeConstant(address)
-      placeConstant(value)
-      let fields = (slotField(slot(of: value)), slotField(slot(of: address)))
-      let (valueIsHeld, addressIsHeld) = (isInAccumulator(value), isInAccumulator(address))
-      var kind = 0
-      if valueIsHeld, addressIsHeld, operation.shape == .storeVector {
-        takeFromAccumulator(value)
-        takeFromAccumulator(address)
-        kind = 3
-      } else if valueIsHeld {
-        takeFromAccumulator(value)
-        kind = 1
-      } else if addressIsHeld {
-        takeFromAccumulator(address)
-        kind = 2
-      }
       stack.removeLast(2)
-      emit(operation, kind, fields.0, fields.1, view, lane)
+      let slot = temporarySlot(address)
+      let position = emit(operation, kind * 2, slotField(slot), field, view, lanes)
       words.append(argument.offset)
+      words.append(UInt64(lane))
+      finishLoad(operation, kind, position, slot, .v128, integer, vector)
+    default:
+      let value = stack.count - 1
+      place(value)
+      let operand = addressOperand(address, is64: is64, offset: argument.offset, mayTake: false)
+      let field = slotField(slot(of: value))
+      let valueIsHeld = isInAccumulator(value)
+      let kinds = operation.shape == .storeVector ? 4 : 3
+      var kind = 0
+      switch operand.form {
+      case .slot, .accumulator:
+        let addressIsHeld = operand.form == .accumulator
+        if valueIsHeld, addressIsHeld, operation.shape == .storeVector {
+          takeFromAccumulator(address)
+          kind = 3
+        } else if valueIsHeld {
+          kind = 1
+        } else if addressIsHeld {
+          takeFromAccumulator(address)
+          kind = 2
+        }
+      case .sum: kind = kinds + (valueIsHeld ? 1 : 0)
+      case .immediate: kind = kinds + 2 + (valueIsHeld ? 1 : 0)
+      }
+      if valueIsHeld { takeFromAccumulator(value) }
+      stack.removeLast(2)
+      emit(operation, kind, field, operand.field, view, operation.shape == .storeLane ? lane : operand.second)
+      words.append(argument.offset | UInt64(operand.immediate) << 32)
     }
   }
 
-  /// The entry is about to be read from its slot: its producer must go on writing it.
-  private mutating func keepSlot(of position: Int) {
-    if isInAccumulator(position) {
-      if stack[position].type.isInteger { integerAccumulator.isElidable = false } else { vectorAccumulator.isElidable = false }
+  /// Where an access takes its address from.
+  private struct AddressOperand {
+    /// In the order of the variants of a load.
+    enum Form: Int { case slot, accumulator, sum, immediate }
+    var form: Form
+    var field: UInt16
+    var second: UInt16 = 0
+    var immediate: UInt32 = 0
+  }
+
+  /// `mayTake`: whether a value in the accumulator is used from there, for good.
+  private mutating func addressOperand(
+    _ position: Int, is64: Bool, offset: UInt64, mayTake: Bool = true
+  ) -> AddressOperand {
+    if case .deferred(let sum) = stack[position].place, sum.operation == (is64 ? .i64Add : .i32Add), offset <= UInt32.max {
+      return sum.b < 0
+        ? AddressOperand(form: .immediate, field: slotField(sum.a), immediate: sum.immediate)
+        : AddressOperand(form: .sum, field: slotField(sum.a), second: slotField(sum.b))
     }
+    place(position)
+    let field = slotField(slot(of: position))
+    guard isInAccumulator(position) else { return AddressOperand(form: .slot, field: field) }
+    if mayTake { takeFromAccumulator(position) }
+    return AddressOperand(form: .accumulator, field: field)
+  }
+
+  private mutating func finishLoad(
+    _ operation: RegisterOpcode, _ kind: Int, _ position: Int, _ slot: Int, _ result: ValueType,
+    _ integer: AccumulatorState, _ vector: AccumulatorState
+  ) {
+    push(.temporary, result)
+    didWrite(slot, result, at: position)
+    records.append(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
+  }
+
+  /// Puts off an operation on locals that an address, or a dot product, can do on the way.
+  private mutating func deferOperation(_ operation: RegisterOpcode) -> Bool {
+    let second = stack.count - 1
+    guard second >= 1 else { return false }
+    var deferred: Deferred
+    switch operation {
+    case .i32Add, .i64Add:
+      switch (stack[second - 1].place, stack[second].place) {
+      case (.local(let a), .local(let b)): deferred = Deferred(operation: operation, a: a, b: b)
+      case (.local(let a), .constant):
+        guard let immediate = immediate(second) else { return false }
+        deferred = Deferred(operation: operation, a: a, b: -1, immediate: immediate)
+      case (.constant, .local(let b)):
+        guard let immediate = immediate(second - 1) else { return false }
+        deferred = Deferred(operation: operation, a: b, b: -1, immediate: immediate)
+      default: return false
+      }
+    case .v128And, .i8x16ShrU:
+      guard case .local(let a) = stack[second - 1].place else { return false }
+      switch stack[second].place {
+      case .local(let b): deferred = Deferred(operation: operation, a: a, b: b)
+      case .constant(let bits):
+        guard keepConstant(bits), let slot = constantSlots[bits] else { return false }
+        deferred = Deferred(operation: operation, a: a, b: slot)
+      default: return false
+      }
+    default: return false
+    }
+    let type: ValueType =
+      switch operation {
+      case .i32Add: .i32
+      case .i64Add: .i64
+      default: .v128
+      }
+    stack.removeLast(2)
+    push(.deferred(deferred), type)
+    return true
   }
 
   // MARK: Variables
@@ -198,11 +273,9 @@ extension FunctionTranslator {
     let entry = stack[position]
     // Entries that stand for the local's old value get it now.
     var hasPending = false
-    for other in 0..<position {
-      if case .local(index) = stack[other].place {
-        settle(other)
-        hasPending = true
-      }
+    for other in 0..<position where stack[other].uses(local: index) {
+      settle(other)
+      hasPending = true
     }
     let slot = temporarySlot(position)
     let held = accumulator(of: entry.type)
@@ -210,9 +283,7 @@ extension FunctionTranslator {
       // The instruction just emitted writes the local instead. Every instruction with a result has it in field 0.
       words[held.position + 1] = words[held.position + 1] & ~0xFFFF | UInt64(slotField(index))
       stack.removeLast()
-      let operation = last
       didWrite(index, entry.type, at: held.position)
-      last = operation
       return
     }
     if case .local(index) = entry.place {
@@ -232,7 +303,7 @@ extension FunctionTranslator {
       case .v128: .globalSetV128
       default: .globalSetI64
       }
-    placeConstant(position)
+    place(position)
     let field = slotField(slot(of: position))
     var kind = 0
     if isInAccumulator(position) {

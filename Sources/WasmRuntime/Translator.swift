@@ -19,9 +19,31 @@ struct FunctionTranslator {
       case temporary
       case local(Int)
       case constant(V128Bits)
+      /// Not computed yet: the instruction that uses it may do so on the way.
+      case deferred(Deferred)
     }
     var place: Place
     var type: ValueType
+  }
+
+  /// A cheap operation on locals and constants, which cannot trap.
+  struct Deferred {
+    var operation: RegisterOpcode
+    /// Slots of the operands; the second is -1 for the immediate.
+    var a: Int
+    var b: Int
+    var immediate: UInt32 = 0
+  }
+
+  /// An instruction that may still be replaced, together with one that follows it.
+  struct Record {
+    var operation: RegisterOpcode
+    /// Which of the places of its operands.
+    var kind: Int
+    var position: Int
+    /// The accumulators before it.
+    var integer: AccumulatorState
+    var vector: AccumulatorState
   }
 
   /// An enclosing block.
@@ -84,8 +106,8 @@ struct FunctionTranslator {
   /// Integers, then vectors and floats.
   var integerAccumulator = AccumulatorState()
   var vectorAccumulator = AccumulatorState()
-  /// The last instruction, where it may be replaced together with what follows.
-  var last: (operation: RegisterOpcode, kind: Int, position: Int)?
+  /// Instructions since the last label that may still be replaced, in order.
+  var records: [Record] = []
 
   /// Where the fuel of the current stretch of code is written; nil without fuel.
   var fuelPosition: Int?
