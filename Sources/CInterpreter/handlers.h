@@ -100,6 +100,8 @@ typedef uint32_t half_alias __attribute__((may_alias));
 #define DISTANCE ((int32_t)INDEX)
 #define SLOT(i) (fp + (size_t)FIELD(i) * 8)
 #define VIEW(i) ((bindery_memory_view *)(void *)((uint8_t *)inst + (size_t)FIELD(i) * 8))
+#define UPPER(i) (((const half_alias *)(pc + (i)))[1])
+#define LOWER(i) (((const half_alias *)(pc + (i)))[0])
 
 // Operands in slots, accumulators, immediates.
 #define S_i32(i) (*(const i32_alias *)SLOT(i))
@@ -166,28 +168,30 @@ typedef uint32_t half_alias __attribute__((may_alias));
 #define RETURN do { pc = fr->return_pc; fp = fr->caller_slots; fr -= 1; GO(0) } while (0)
 
 // Memory. The effective address is added once; a carry out of 64 bits is out of bounds. See memory_view.h.
-#define MISS(view, address, log2, write)                                                                                  \
+#define MISS(field, address, log2, write)                                                                                 \
   do {                                                                                                                    \
-    cx->missed_view = (view); cx->missed_address = (address); cx->missed_byte_count = 1u << (log2);                       \
+    cx->missed_view_field = (uint32_t)(field); cx->missed_address = (address); cx->missed_byte_count = 1u << (log2);      \
     cx->missed_is_write = (write); COLD(bindery_cold_miss);                                                               \
   } while (0)
 #define EFFECTIVE_i32(operand, offset) uint64_t address = (uint64_t)(operand) + (offset)
 #define EFFECTIVE_i64(operand, offset)                                                                                    \
   uint64_t address; if (unlikely(__builtin_add_overflow((operand), (uint64_t)(offset), &address))) TRAP(OUT_OF_BOUNDS_MEMORY)
+#define VIEW_AT(field) ((bindery_memory_view *)(void *)((uint8_t *)inst + (field) * 8))
 #define READ(log2)                                                                                                        \
-  bindery_memory_view *view = VIEW(2);                                                                                    \
-  if (unlikely(address - view->read_start >= view->read_limit[log2])) MISS(view, address, log2, 0);                       \
-  const uint8_t *p = view->base + address
+  size_t field = FIELD(2);                                                                                                \
+  if (unlikely(address - VIEW_AT(field)->read_start >= VIEW_AT(field)->read_limit[log2])) MISS(field, address, log2, 0);  \
+  const uint8_t *p = VIEW_AT(field)->base + address
 #define WRITE(log2)                                                                                                       \
-  bindery_memory_view *view = VIEW(2);                                                                                    \
-  if (unlikely(address - view->write_start >= view->write_limit[log2])) MISS(view, address, log2, 1);                     \
-  uint8_t *p = view->base + address
-// One of two accesses: half `half` of word 2 names the address, word `word` holds offset and immediate.
-#define READ_AT(pointer, type, half, view_field, word, log2)                                                              \
+  size_t field = FIELD(2);                                                                                                \
+  if (unlikely(address - VIEW_AT(field)->write_start >= VIEW_AT(field)->write_limit[log2])) MISS(field, address, log2, 1); \
+  uint8_t *p = VIEW_AT(field)->base + address
+// One of two accesses at a slot plus an immediate: half `half` of word 2 names the slot, half `2 + half` of words 3 is the
+// immediate.
+#define READ_AT(pointer, type, half, view_field, log2)                                                                    \
   do {                                                                                                                    \
-    EFFECTIVE_##type((type)(*(const type##_alias *)(fp + (size_t)((const field_alias *)(pc + 2))[half] * 8)               \
-                            + (type)(int64_t)(int32_t)(pc[word] >> 32)), (uint32_t)pc[word]);                             \
-    bindery_memory_view *view = VIEW(view_field);                                                                         \
-    if (unlikely(address - view->read_start >= view->read_limit[log2])) MISS(view, address, log2, 0);                     \
-    pointer = view->base + address;                                                                                       \
+    uint64_t address = (type)(*(const type##_alias *)(fp + (size_t)((const field_alias *)(pc + 2))[half] * 8)             \
+                              + (type)((const int32_t *)(pc + 3))[half]);                                                 \
+    size_t field = FIELD(view_field);                                                                                     \
+    if (unlikely(address - VIEW_AT(field)->read_start >= VIEW_AT(field)->read_limit[log2])) MISS(field, address, log2, 0); \
+    pointer = VIEW_AT(field)->base + address;                                                                             \
   } while (0)

@@ -73,7 +73,7 @@ HANDLER(bindery_cold_trap) {
 // The access missed its window: the memory moves it, and the instruction runs again, or it was refused.
 HANDLER(bindery_cold_miss) {
   ENTER
-  bindery_memory_view *view = cx->missed_view;
+  bindery_memory_view *view = (bindery_memory_view *)(void *)((uint8_t *)inst + (size_t)cx->missed_view_field * 8);
   int32_t fault = view->slow_path(view, cx->missed_address, cx->missed_byte_count, cx->missed_is_write);
   if (fault != 0) STOP(fault);
   GO(0)

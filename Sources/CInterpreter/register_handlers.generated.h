@@ -1144,578 +1144,578 @@ H(i32_load_m32_a_s) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = loa
 H(i32_load_m32_a_a) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
 H(i32_load_m32_p_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
 H(i32_load_m32_p_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
-H(i32_load_m32_i_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
-H(i32_load_m32_i_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
+H(i32_load_m32_i_s) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
+H(i32_load_m32_i_a) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
 H(i32_load_m64_s_s) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
 H(i32_load_m64_s_a) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
 H(i32_load_m64_a_s) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
 H(i32_load_m64_a_a) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
 H(i32_load_m64_p_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
 H(i32_load_m64_p_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
-H(i32_load_m64_i_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
-H(i32_load_m64_i_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
+H(i32_load_m64_i_s) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Ps_i32(r); GO(3) }
+H(i32_load_m64_i_a) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Pa_i32(r); GO(3) }
 H(i64_load_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(i64_load_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(i64_load_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
-H(i64_load_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
-H(i64_load_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
+H(i64_load_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
+H(i64_load_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(i64_load_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(i64_load_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(i64_load_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
 H(i64_load_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
-H(i64_load_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
-H(i64_load_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
+H(i64_load_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_u64(p); Ps_i64(r); GO(3) }
+H(i64_load_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_u64(p); Pa_i64(r); GO(3) }
 H(f32_load_m32_s_s) { ENTER f32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m32_s_a) { ENTER f32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f32_load_m32_a_s) { ENTER f32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m32_a_a) { ENTER f32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f32_load_m32_p_s) { ENTER f32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m32_p_a) { ENTER f32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
-H(f32_load_m32_i_s) { ENTER f32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
-H(f32_load_m32_i_a) { ENTER f32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
+H(f32_load_m32_i_s) { ENTER f32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
+H(f32_load_m32_i_a) { ENTER f32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f32_load_m64_s_s) { ENTER f32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m64_s_a) { ENTER f32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f32_load_m64_a_s) { ENTER f32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m64_a_a) { ENTER f32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f32_load_m64_p_s) { ENTER f32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
 H(f32_load_m64_p_a) { ENTER f32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
-H(f32_load_m64_i_s) { ENTER f32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
-H(f32_load_m64_i_a) { ENTER f32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
+H(f32_load_m64_i_s) { ENTER f32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_f32(p); Ps_f32(r); GO(3) }
+H(f32_load_m64_i_a) { ENTER f32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_f32(p); Pa_f32(r); GO(3) }
 H(f64_load_m32_s_s) { ENTER f64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m32_s_a) { ENTER f64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(f64_load_m32_a_s) { ENTER f64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m32_a_a) { ENTER f64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(f64_load_m32_p_s) { ENTER f64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m32_p_a) { ENTER f64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
-H(f64_load_m32_i_s) { ENTER f64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
-H(f64_load_m32_i_a) { ENTER f64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
+H(f64_load_m32_i_s) { ENTER f64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
+H(f64_load_m32_i_a) { ENTER f64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(f64_load_m64_s_s) { ENTER f64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m64_s_a) { ENTER f64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(f64_load_m64_a_s) { ENTER f64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m64_a_a) { ENTER f64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(f64_load_m64_p_s) { ENTER f64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
 H(f64_load_m64_p_a) { ENTER f64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
-H(f64_load_m64_i_s) { ENTER f64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
-H(f64_load_m64_i_a) { ENTER f64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
+H(f64_load_m64_i_s) { ENTER f64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_f64(p); Ps_f64(r); GO(3) }
+H(f64_load_m64_i_a) { ENTER f64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = load_f64(p); Pa_f64(r); GO(3) }
 H(i32_load8_s_m32_s_s) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m32_s_a) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_s_m32_a_s) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m32_a_a) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_s_m32_p_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m32_p_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
-H(i32_load8_s_m32_i_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
-H(i32_load8_s_m32_i_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
+H(i32_load8_s_m32_i_s) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
+H(i32_load8_s_m32_i_a) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_s_m64_s_s) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m64_s_a) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_s_m64_a_s) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m64_a_a) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_s_m64_p_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
 H(i32_load8_s_m64_p_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
-H(i32_load8_s_m64_i_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
-H(i32_load8_s_m64_i_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
+H(i32_load8_s_m64_i_s) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i32)(int32_t)(int8_t)*p; Ps_i32(r); GO(3) }
+H(i32_load8_s_m64_i_a) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i32)(int32_t)(int8_t)*p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m32_s_s) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m32_s_a) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m32_a_s) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m32_a_a) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m32_p_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m32_p_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
-H(i32_load8_u_m32_i_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
-H(i32_load8_u_m32_i_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
+H(i32_load8_u_m32_i_s) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Ps_i32(r); GO(3) }
+H(i32_load8_u_m32_i_a) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m64_s_s) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m64_s_a) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m64_a_s) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m64_a_a) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load8_u_m64_p_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
 H(i32_load8_u_m64_p_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
-H(i32_load8_u_m64_i_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Ps_i32(r); GO(3) }
-H(i32_load8_u_m64_i_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Pa_i32(r); GO(3) }
+H(i32_load8_u_m64_i_s) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Ps_i32(r); GO(3) }
+H(i32_load8_u_m64_i_a) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Pa_i32(r); GO(3) }
 H(i32_load16_s_m32_s_s) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m32_s_a) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_s_m32_a_s) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m32_a_a) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_s_m32_p_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m32_p_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
-H(i32_load16_s_m32_i_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
-H(i32_load16_s_m32_i_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
+H(i32_load16_s_m32_i_s) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
+H(i32_load16_s_m32_i_a) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_s_m64_s_s) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m64_s_a) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_s_m64_a_s) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m64_a_a) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_s_m64_p_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_s_m64_p_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
-H(i32_load16_s_m64_i_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
-H(i32_load16_s_m64_i_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
+H(i32_load16_s_m64_i_s) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Ps_i32(r); GO(3) }
+H(i32_load16_s_m64_i_a) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i32)(int32_t)(int16_t)load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m32_s_s) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m32_s_a) { ENTER i32 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m32_a_s) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m32_a_a) { ENTER i32 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m32_p_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m32_p_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
-H(i32_load16_u_m32_i_s) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
-H(i32_load16_u_m32_i_a) { ENTER i32 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
+H(i32_load16_u_m32_i_s) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
+H(i32_load16_u_m32_i_a) { ENTER i32 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m64_s_s) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m64_s_a) { ENTER i32 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m64_a_s) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m64_a_a) { ENTER i32 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i32_load16_u_m64_p_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
 H(i32_load16_u_m64_p_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
-H(i32_load16_u_m64_i_s) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
-H(i32_load16_u_m64_i_a) { ENTER i32 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
+H(i32_load16_u_m64_i_s) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Ps_i32(r); GO(3) }
+H(i32_load16_u_m64_i_a) { ENTER i32 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Pa_i32(r); GO(3) }
 H(i64_load8_s_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_s_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_s_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
-H(i64_load8_s_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
-H(i64_load8_s_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
+H(i64_load8_s_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
+H(i64_load8_s_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_s_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_s_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_s_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
 H(i64_load8_s_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
-H(i64_load8_s_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
-H(i64_load8_s_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
+H(i64_load8_s_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i64)(int64_t)(int8_t)*p; Ps_i64(r); GO(3) }
+H(i64_load8_s_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = (i64)(int64_t)(int8_t)*p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
-H(i64_load8_u_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
-H(i64_load8_u_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
+H(i64_load8_u_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Ps_i64(r); GO(3) }
+H(i64_load8_u_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load8_u_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
 H(i64_load8_u_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
-H(i64_load8_u_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Ps_i64(r); GO(3) }
-H(i64_load8_u_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = *p; Pa_i64(r); GO(3) }
+H(i64_load8_u_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Ps_i64(r); GO(3) }
+H(i64_load8_u_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = *p; Pa_i64(r); GO(3) }
 H(i64_load16_s_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_s_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_s_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
-H(i64_load16_s_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
-H(i64_load16_s_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
+H(i64_load16_s_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
+H(i64_load16_s_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_s_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_s_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_s_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_s_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
-H(i64_load16_s_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
-H(i64_load16_s_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
+H(i64_load16_s_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Ps_i64(r); GO(3) }
+H(i64_load16_s_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = (i64)(int64_t)(int16_t)load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
-H(i64_load16_u_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
-H(i64_load16_u_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
+H(i64_load16_u_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
+H(i64_load16_u_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load16_u_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
 H(i64_load16_u_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
-H(i64_load16_u_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
-H(i64_load16_u_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
+H(i64_load16_u_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Ps_i64(r); GO(3) }
+H(i64_load16_u_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = load_u16(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
-H(i64_load32_s_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
-H(i64_load32_s_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
+H(i64_load32_s_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
+H(i64_load32_s_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_s_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_s_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
-H(i64_load32_s_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
-H(i64_load32_s_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
+H(i64_load32_s_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Ps_i64(r); GO(3) }
+H(i64_load32_s_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = (i64)(int64_t)(int32_t)load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m32_s_s) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m32_s_a) { ENTER i64 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m32_a_s) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m32_a_a) { ENTER i64 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m32_p_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m32_p_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
-H(i64_load32_u_m32_i_s) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
-H(i64_load32_u_m32_i_a) { ENTER i64 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
+H(i64_load32_u_m32_i_s) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
+H(i64_load32_u_m32_i_a) { ENTER i64 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m64_s_s) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m64_s_a) { ENTER i64 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m64_a_s) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m64_a_a) { ENTER i64 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(i64_load32_u_m64_p_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
 H(i64_load32_u_m64_p_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
-H(i64_load32_u_m64_i_s) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
-H(i64_load32_u_m64_i_a) { ENTER i64 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
+H(i64_load32_u_m64_i_s) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Ps_i64(r); GO(3) }
+H(i64_load32_u_m64_i_a) { ENTER i64 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = load_u32(p); Pa_i64(r); GO(3) }
 H(v128_load_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
-H(v128_load_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
-H(v128_load_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
+H(v128_load_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
+H(v128_load_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
 H(v128_load_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
-H(v128_load_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
-H(v128_load_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
+H(v128_load_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); r = load_v128(p); Ps_v128(r); GO(3) }
+H(v128_load_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); r = load_v128(p); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
-H(v128_load8x8_s_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
-H(v128_load8x8_s_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
+H(v128_load8x8_s_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
+H(v128_load8x8_s_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_s_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_s_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
-H(v128_load8x8_s_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
-H(v128_load8x8_s_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
+H(v128_load8x8_s_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Ps_v128(r); GO(3) }
+H(v128_load8x8_s_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i8x8(p), i16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
-H(v128_load8x8_u_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
-H(v128_load8x8_u_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
+H(v128_load8x8_u_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
+H(v128_load8x8_u_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load8x8_u_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
 H(v128_load8x8_u_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
-H(v128_load8x8_u_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
-H(v128_load8x8_u_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
+H(v128_load8x8_u_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Ps_v128(r); GO(3) }
+H(v128_load8x8_u_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u8x8(p), u16x8); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
-H(v128_load16x4_s_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
-H(v128_load16x4_s_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
+H(v128_load16x4_s_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
+H(v128_load16x4_s_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_s_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_s_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
-H(v128_load16x4_s_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
-H(v128_load16x4_s_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
+H(v128_load16x4_s_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Ps_v128(r); GO(3) }
+H(v128_load16x4_s_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i16x4(p), i32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
-H(v128_load16x4_u_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
-H(v128_load16x4_u_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
+H(v128_load16x4_u_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
+H(v128_load16x4_u_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load16x4_u_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
 H(v128_load16x4_u_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
-H(v128_load16x4_u_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
-H(v128_load16x4_u_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
+H(v128_load16x4_u_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Ps_v128(r); GO(3) }
+H(v128_load16x4_u_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u16x4(p), u32x4); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
-H(v128_load32x2_s_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
-H(v128_load32x2_s_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
+H(v128_load32x2_s_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
+H(v128_load32x2_s_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_s_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_s_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
-H(v128_load32x2_s_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
-H(v128_load32x2_s_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
+H(v128_load32x2_s_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Ps_v128(r); GO(3) }
+H(v128_load32x2_s_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_i32x2(p), i64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
-H(v128_load32x2_u_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
-H(v128_load32x2_u_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
+H(v128_load32x2_u_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
+H(v128_load32x2_u_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load32x2_u_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
 H(v128_load32x2_u_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
-H(v128_load32x2_u_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
-H(v128_load32x2_u_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
+H(v128_load32x2_u_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Ps_v128(r); GO(3) }
+H(v128_load32x2_u_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)__builtin_convertvector(load_u32x2(p), u64x2); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
-H(v128_load8_splat_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
-H(v128_load8_splat_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
+H(v128_load8_splat_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
+H(v128_load8_splat_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load8_splat_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
 H(v128_load8_splat_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
-H(v128_load8_splat_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
-H(v128_load8_splat_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
+H(v128_load8_splat_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = splat_u8(*p); Ps_v128(r); GO(3) }
+H(v128_load8_splat_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(0); r = splat_u8(*p); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
-H(v128_load16_splat_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
-H(v128_load16_splat_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
+H(v128_load16_splat_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
+H(v128_load16_splat_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load16_splat_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
 H(v128_load16_splat_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
-H(v128_load16_splat_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
-H(v128_load16_splat_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
+H(v128_load16_splat_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = splat_u16(load_u16(p)); Ps_v128(r); GO(3) }
+H(v128_load16_splat_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(1); r = splat_u16(load_u16(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
-H(v128_load32_splat_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
-H(v128_load32_splat_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
+H(v128_load32_splat_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
+H(v128_load32_splat_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load32_splat_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
 H(v128_load32_splat_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
-H(v128_load32_splat_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
-H(v128_load32_splat_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
+H(v128_load32_splat_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = splat_u32(load_u32(p)); Ps_v128(r); GO(3) }
+H(v128_load32_splat_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = splat_u32(load_u32(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
-H(v128_load64_splat_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
-H(v128_load64_splat_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
+H(v128_load64_splat_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
+H(v128_load64_splat_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load64_splat_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
 H(v128_load64_splat_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
-H(v128_load64_splat_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
-H(v128_load64_splat_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
+H(v128_load64_splat_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = splat_u64(load_u64(p)); Ps_v128(r); GO(3) }
+H(v128_load64_splat_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = splat_u64(load_u64(p)); Pa_v128(r); GO(3) }
 H(v128_load32_zero_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load32_zero_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load32_zero_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
-H(v128_load32_zero_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
-H(v128_load32_zero_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
+H(v128_load32_zero_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
+H(v128_load32_zero_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load32_zero_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load32_zero_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load32_zero_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
 H(v128_load32_zero_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
-H(v128_load32_zero_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
-H(v128_load32_zero_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
+H(v128_load32_zero_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Ps_v128(r); GO(3) }
+H(v128_load32_zero_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); r = (v128)(u32x4){load_u32(p), 0, 0, 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m32_p_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m32_p_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
-H(v128_load64_zero_m32_i_s) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
-H(v128_load64_zero_m32_i_a) { ENTER v128 r; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
+H(v128_load64_zero_m32_i_s) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
+H(v128_load64_zero_m32_i_a) { ENTER v128 r; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(v128_load64_zero_m64_p_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
 H(v128_load64_zero_m64_p_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
-H(v128_load64_zero_m64_i_s) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
-H(v128_load64_zero_m64_i_a) { ENTER v128 r; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
+H(v128_load64_zero_m64_i_s) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Ps_v128(r); GO(3) }
+H(v128_load64_zero_m64_i_a) { ENTER v128 r; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); r = (v128)(u64x2){load_u64(p), 0}; Pa_v128(r); GO(3) }
 H(i32_store_m32_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m32_as) { ENTER i32 a = A_i32; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m32_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m32_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m32_ap) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
-H(i32_store_m32_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, a); GO(3) }
-H(i32_store_m32_ai) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, a); GO(3) }
+H(i32_store_m32_si) { ENTER i32 a = S_i32(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, a); GO(3) }
+H(i32_store_m32_ai) { ENTER i32 a = A_i32; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m64_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m64_as) { ENTER i32 a = A_i32; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m64_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m64_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
 H(i32_store_m64_ap) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_u32(p, a); GO(3) }
-H(i32_store_m64_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, a); GO(3) }
-H(i32_store_m64_ai) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, a); GO(3) }
+H(i32_store_m64_si) { ENTER i32 a = S_i32(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, a); GO(3) }
+H(i32_store_m64_ai) { ENTER i32 a = A_i32; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, a); GO(3) }
 H(i64_store_m32_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m32_as) { ENTER i64 a = A_i64; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m32_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m32_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m32_ap) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
-H(i64_store_m32_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_u64(p, a); GO(3) }
-H(i64_store_m32_ai) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_u64(p, a); GO(3) }
+H(i64_store_m32_si) { ENTER i64 a = S_i64(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_u64(p, a); GO(3) }
+H(i64_store_m32_ai) { ENTER i64 a = A_i64; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m64_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m64_as) { ENTER i64 a = A_i64; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m64_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m64_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
 H(i64_store_m64_ap) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(3); store_u64(p, a); GO(3) }
-H(i64_store_m64_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_u64(p, a); GO(3) }
-H(i64_store_m64_ai) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_u64(p, a); GO(3) }
+H(i64_store_m64_si) { ENTER i64 a = S_i64(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_u64(p, a); GO(3) }
+H(i64_store_m64_ai) { ENTER i64 a = A_i64; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_u64(p, a); GO(3) }
 H(f32_store_m32_ss) { ENTER f32 a = S_f32(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m32_as) { ENTER f32 a = A_f32; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m32_sa) { ENTER f32 a = S_f32(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m32_aa) { ENTER f32 a = A_f32; EFFECTIVE_i32(A_i32, pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m32_sp) { ENTER f32 a = S_f32(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m32_ap) { ENTER f32 a = A_f32; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
-H(f32_store_m32_si) { ENTER f32 a = S_f32(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_f32(p, a); GO(3) }
-H(f32_store_m32_ai) { ENTER f32 a = A_f32; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_f32(p, a); GO(3) }
+H(f32_store_m32_si) { ENTER f32 a = S_f32(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_f32(p, a); GO(3) }
+H(f32_store_m32_ai) { ENTER f32 a = A_f32; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_ss) { ENTER f32 a = S_f32(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_as) { ENTER f32 a = A_f32; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_sa) { ENTER f32 a = S_f32(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_aa) { ENTER f32 a = A_f32; EFFECTIVE_i64(A_i64, pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_sp) { ENTER f32 a = S_f32(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
 H(f32_store_m64_ap) { ENTER f32 a = A_f32; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_f32(p, a); GO(3) }
-H(f32_store_m64_si) { ENTER f32 a = S_f32(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_f32(p, a); GO(3) }
-H(f32_store_m64_ai) { ENTER f32 a = A_f32; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_f32(p, a); GO(3) }
+H(f32_store_m64_si) { ENTER f32 a = S_f32(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_f32(p, a); GO(3) }
+H(f32_store_m64_ai) { ENTER f32 a = A_f32; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_f32(p, a); GO(3) }
 H(f64_store_m32_ss) { ENTER f64 a = S_f64(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m32_as) { ENTER f64 a = A_f64; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m32_sa) { ENTER f64 a = S_f64(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m32_aa) { ENTER f64 a = A_f64; EFFECTIVE_i32(A_i32, pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m32_sp) { ENTER f64 a = S_f64(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m32_ap) { ENTER f64 a = A_f64; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
-H(f64_store_m32_si) { ENTER f64 a = S_f64(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_f64(p, a); GO(3) }
-H(f64_store_m32_ai) { ENTER f64 a = A_f64; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_f64(p, a); GO(3) }
+H(f64_store_m32_si) { ENTER f64 a = S_f64(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_f64(p, a); GO(3) }
+H(f64_store_m32_ai) { ENTER f64 a = A_f64; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_ss) { ENTER f64 a = S_f64(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_as) { ENTER f64 a = A_f64; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_sa) { ENTER f64 a = S_f64(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_aa) { ENTER f64 a = A_f64; EFFECTIVE_i64(A_i64, pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_sp) { ENTER f64 a = S_f64(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
 H(f64_store_m64_ap) { ENTER f64 a = A_f64; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(3); store_f64(p, a); GO(3) }
-H(f64_store_m64_si) { ENTER f64 a = S_f64(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_f64(p, a); GO(3) }
-H(f64_store_m64_ai) { ENTER f64 a = A_f64; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(3); store_f64(p, a); GO(3) }
+H(f64_store_m64_si) { ENTER f64 a = S_f64(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_f64(p, a); GO(3) }
+H(f64_store_m64_ai) { ENTER f64 a = A_f64; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(3); store_f64(p, a); GO(3) }
 H(i32_store8_m32_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m32_as) { ENTER i32 a = A_i32; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m32_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m32_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m32_ap) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i32_store8_m32_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i32_store8_m32_ai) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i32_store8_m32_si) { ENTER i32 a = S_i32(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i32_store8_m32_ai) { ENTER i32 a = A_i32; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m64_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m64_as) { ENTER i32 a = A_i32; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m64_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m64_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store8_m64_ap) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i32_store8_m64_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i32_store8_m64_ai) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i32_store8_m64_si) { ENTER i32 a = S_i32(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i32_store8_m64_ai) { ENTER i32 a = A_i32; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i32_store16_m32_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m32_as) { ENTER i32 a = A_i32; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m32_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m32_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m32_ap) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i32_store16_m32_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i32_store16_m32_ai) { ENTER i32 a = A_i32; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i32_store16_m32_si) { ENTER i32 a = S_i32(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i32_store16_m32_ai) { ENTER i32 a = A_i32; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m64_ss) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m64_as) { ENTER i32 a = A_i32; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m64_sa) { ENTER i32 a = S_i32(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m64_sp) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i32_store16_m64_ap) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i32_store16_m64_si) { ENTER i32 a = S_i32(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i32_store16_m64_ai) { ENTER i32 a = A_i32; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i32_store16_m64_si) { ENTER i32 a = S_i32(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i32_store16_m64_ai) { ENTER i32 a = A_i32; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store8_m32_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m32_as) { ENTER i64 a = A_i64; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m32_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m32_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m32_ap) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i64_store8_m32_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i64_store8_m32_ai) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i64_store8_m32_si) { ENTER i64 a = S_i64(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i64_store8_m32_ai) { ENTER i64 a = A_i64; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m64_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m64_as) { ENTER i64 a = A_i64; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m64_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m64_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store8_m64_ap) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i64_store8_m64_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
-H(i64_store8_m64_ai) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i64_store8_m64_si) { ENTER i64 a = S_i64(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
+H(i64_store8_m64_ai) { ENTER i64 a = A_i64; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(0); *p = (uint8_t)a; GO(3) }
 H(i64_store16_m32_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m32_as) { ENTER i64 a = A_i64; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m32_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m32_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m32_ap) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i64_store16_m32_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i64_store16_m32_ai) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i64_store16_m32_si) { ENTER i64 a = S_i64(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i64_store16_m32_ai) { ENTER i64 a = A_i64; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m64_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m64_as) { ENTER i64 a = A_i64; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m64_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m64_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store16_m64_ap) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i64_store16_m64_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
-H(i64_store16_m64_ai) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i64_store16_m64_si) { ENTER i64 a = S_i64(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
+H(i64_store16_m64_ai) { ENTER i64 a = A_i64; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(1); store_u16(p, (uint16_t)a); GO(3) }
 H(i64_store32_m32_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m32_as) { ENTER i64 a = A_i64; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m32_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m32_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m32_ap) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
-H(i64_store32_m32_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
-H(i64_store32_m32_ai) { ENTER i64 a = A_i64; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
+H(i64_store32_m32_si) { ENTER i64 a = S_i64(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
+H(i64_store32_m32_ai) { ENTER i64 a = A_i64; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m64_ss) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m64_as) { ENTER i64 a = A_i64; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m64_sa) { ENTER i64 a = S_i64(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m64_sp) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(i64_store32_m64_ap) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
-H(i64_store32_m64_si) { ENTER i64 a = S_i64(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
-H(i64_store32_m64_ai) { ENTER i64 a = A_i64; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
+H(i64_store32_m64_si) { ENTER i64 a = S_i64(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
+H(i64_store32_m64_ai) { ENTER i64 a = A_i64; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(2); store_u32(p, (uint32_t)a); GO(3) }
 H(v128_store_m32_ss) { ENTER v128 a = S_v128(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m32_as) { ENTER v128 a = A_v128; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m32_sa) { ENTER v128 a = S_v128(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m32_aa) { ENTER v128 a = A_v128; EFFECTIVE_i32(A_i32, pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m32_sp) { ENTER v128 a = S_v128(0); EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m32_ap) { ENTER v128 a = A_v128; EFFECTIVE_i32((i32)(S_i32(1) + S_i32(3)), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
-H(v128_store_m32_si) { ENTER v128 a = S_v128(0); EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(4); store_v128(p, a); GO(3) }
-H(v128_store_m32_ai) { ENTER v128 a = A_v128; EFFECTIVE_i32((i32)(S_i32(1) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(4); store_v128(p, a); GO(3) }
+H(v128_store_m32_si) { ENTER v128 a = S_v128(0); uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
+H(v128_store_m32_ai) { ENTER v128 a = A_v128; uint64_t address = (i32)(S_i32(1) + (i32)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_ss) { ENTER v128 a = S_v128(0); EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_as) { ENTER v128 a = A_v128; EFFECTIVE_i64(S_i64(1), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_sa) { ENTER v128 a = S_v128(0); EFFECTIVE_i64(A_i64, pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_aa) { ENTER v128 a = A_v128; EFFECTIVE_i64(A_i64, pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_sp) { ENTER v128 a = S_v128(0); EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_ap) { ENTER v128 a = A_v128; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
-H(v128_store_m64_si) { ENTER v128 a = S_v128(0); EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(4); store_v128(p, a); GO(3) }
-H(v128_store_m64_ai) { ENTER v128 a = A_v128; EFFECTIVE_i64((i64)(S_i64(1) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); WRITE(4); store_v128(p, a); GO(3) }
+H(v128_store_m64_si) { ENTER v128 a = S_v128(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
+H(v128_store_m64_ai) { ENTER v128 a = A_v128; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_load8_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
 H(v128_load8_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Pa_v128(r); GO(4) }
 H(v128_load8_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
@@ -2942,554 +2942,554 @@ H(i32x4_dot_add_sas_s) { ENTER i16x8 a = S_i16x8(1); i16x8 b = A_i16x8; u32x4 c 
 H(i32x4_dot_add_sas_a) { ENTER i16x8 a = S_i16x8(1); i16x8 b = A_i16x8; u32x4 c = S_u32x4(3); v128 r; r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(2) }
 H(i32x4_dot_add_ssa_s) { ENTER i16x8 a = S_i16x8(1); i16x8 b = S_i16x8(2); u32x4 c = A_u32x4; v128 r; r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(2) }
 H(i32x4_dot_add_ssa_a) { ENTER i16x8 a = S_i16x8(1); i16x8 b = S_i16x8(2); u32x4 c = A_u32x4; v128 r; r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(2) }
-H(f32x4_add_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_add_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f32x4_add_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
-H(f32x4_sub_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m32_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m32_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_add_load_m64_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(f64x2_add_load_m64_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m32_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f64x2_mul_load_m64_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_ss_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_ss_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_as_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_as_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_sp_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_sp_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_ap_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_ap_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_si_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_si_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m32_ai_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m32_ai_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_ss_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_ss_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_as_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_as_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_sp_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_sp_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_ap_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_ap_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_si_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_si_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i32x4_add_load_m64_ai_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i32x4_add_load_m64_ai_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_ss_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_ss_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_as_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_as_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_sp_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_sp_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_ap_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_ap_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_si_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_si_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m32_ai_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m32_ai_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_ss_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_ss_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_as_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_as_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_sp_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_sp_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_ap_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_ap_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_si_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_si_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(i16x8_add_load_m64_ai_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
-H(i16x8_add_load_m64_ai_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m32_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m32_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_and_load_m64_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
-H(v128_and_load_m64_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m32_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m32_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(v128_xor_load_m64_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
-H(v128_xor_load_m64_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m32_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load_m64_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m32_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
-H(i32x4_dot_load8x8_s_m64_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
-H(f32x4_mul_load_splat_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
-H(f32x4_mul_add_load_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f32x4_mul_add_load_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m32_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
-H(f64x2_mul_add_load_m64_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m32_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
-H(f64x2_relaxed_madd_load_m64_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
-H(f32x4_relaxed_madd_load_splat_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m32_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load_m64_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m32_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + (i32)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
-H(i32x4_dot_add_load8x8_s_m64_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + (i64)(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
-H(f32x4_mul_add_loads_m32_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 3, 4); READ_AT(second, i32, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(5) }
-H(f32x4_mul_add_loads_m32_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 3, 4); READ_AT(second, i32, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(5) }
-H(f32x4_mul_add_loads_m64_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 3, 4); READ_AT(second, i64, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(5) }
-H(f32x4_mul_add_loads_m64_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 3, 4); READ_AT(second, i64, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(5) }
-H(f32x4_relaxed_madd_loads_m32_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 3, 4); READ_AT(second, i32, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(5) }
-H(f32x4_relaxed_madd_loads_m32_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 3, 4); READ_AT(second, i32, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(5) }
-H(f32x4_relaxed_madd_loads_m64_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 3, 4); READ_AT(second, i64, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(5) }
-H(f32x4_relaxed_madd_loads_m64_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 3, 4); READ_AT(second, i64, 1, 3, 4, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(5) }
+H(f32x4_add_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_add_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f32x4_add_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Ps_v128(r); GO(3) }
+H(f32x4_sub_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a - b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m32_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m32_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_add_load_m64_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(f64x2_add_load_m64_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m32_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ss_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ss_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_as_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_as_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_sp_s) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_sp_a) { ENTER f64x2 a = S_f64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ap_s) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ap_a) { ENTER f64x2 a = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_si_s) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_si_a) { ENTER f64x2 a = S_f64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ai_s) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f64x2_mul_load_m64_ai_a) { ENTER f64x2 a = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_ss_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_ss_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_as_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_as_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_sp_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_sp_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_ap_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_ap_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_si_s) { ENTER u32x4 a = S_u32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_si_a) { ENTER u32x4 a = S_u32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m32_ai_s) { ENTER u32x4 a = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m32_ai_a) { ENTER u32x4 a = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_ss_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_ss_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_as_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_as_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_sp_s) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_sp_a) { ENTER u32x4 a = S_u32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_ap_s) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_ap_a) { ENTER u32x4 a = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_si_s) { ENTER u32x4 a = S_u32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_si_a) { ENTER u32x4 a = S_u32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i32x4_add_load_m64_ai_s) { ENTER u32x4 a = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i32x4_add_load_m64_ai_a) { ENTER u32x4 a = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u32x4 b = (u32x4)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_ss_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_ss_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_as_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_as_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_sp_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_sp_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_ap_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_ap_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_si_s) { ENTER u16x8 a = S_u16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_si_a) { ENTER u16x8 a = S_u16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m32_ai_s) { ENTER u16x8 a = A_u16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m32_ai_a) { ENTER u16x8 a = A_u16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_ss_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_ss_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_as_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_as_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_sp_s) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_sp_a) { ENTER u16x8 a = S_u16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_ap_s) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_ap_a) { ENTER u16x8 a = A_u16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_si_s) { ENTER u16x8 a = S_u16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_si_a) { ENTER u16x8 a = S_u16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(i16x8_add_load_m64_ai_s) { ENTER u16x8 a = A_u16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Ps_v128(r); GO(3) }
+H(i16x8_add_load_m64_ai_a) { ENTER u16x8 a = A_u16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u16x8 b = (u16x8)load_v128(p); r = (v128)(a + b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m32_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m32_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_and_load_m64_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Ps_v128(r); GO(3) }
+H(v128_and_load_m64_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a & b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m32_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m32_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_ss_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_ss_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_as_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_as_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_sp_s) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_sp_a) { ENTER u64x2 a = S_u64x2(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_ap_s) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_ap_a) { ENTER u64x2 a = A_u64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_si_s) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_si_a) { ENTER u64x2 a = S_u64x2(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(v128_xor_load_m64_ai_s) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Ps_v128(r); GO(3) }
+H(v128_xor_load_m64_ai_a) { ENTER u64x2 a = A_u64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); u64x2 b = (u64x2)load_v128(p); r = (v128)(a ^ b); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m32_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load_m64_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m32_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ss_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ss_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_as_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_as_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_sp_s) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_sp_a) { ENTER i16x8 a = S_i16x8(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ap_s) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ap_a) { ENTER i16x8 a = A_i16x8; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_si_s) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_si_a) { ENTER i16x8 a = S_i16x8(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ai_s) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Ps_v128(r); GO(3) }
+H(i32x4_dot_load8x8_s_m64_ai_a) { ENTER i16x8 a = A_i16x8; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(dot_i16x8(a, b)); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m32_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ss_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ss_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_as_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_as_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_sp_s) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_sp_a) { ENTER f32x4 a = S_f32x4(1); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ap_s) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ap_a) { ENTER f32x4 a = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_si_s) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_si_a) { ENTER f32x4 a = S_f32x4(1); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ai_s) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Ps_v128(r); GO(3) }
+H(f32x4_mul_load_splat_m64_ai_a) { ENTER f32x4 a = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)(a * b); Pa_v128(r); GO(3) }
+H(f32x4_mul_add_load_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_load_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m32_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f64x2_mul_add_load_m64_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); f64x2 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f32x4 b = (f32x4)load_v128(p); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m32_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sss_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sss_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ass_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ass_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sas_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sas_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ssp_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ssp_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_asp_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_asp_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sap_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sap_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ssi_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_ssi_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_asi_s) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_asi_a) { ENTER f64x2 a = A_f64x2; f64x2 c = E_f64x2(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sai_s) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Ps_v128(r); GO(4) }
+H(f64x2_relaxed_madd_load_m64_sai_a) { ENTER f64x2 a = S_f64x2(1); f64x2 c = A_f64x2; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); f64x2 b = (f64x2)load_v128(p); r = (v128)multiply_add_f64x2(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m32_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sss_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sss_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ass_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ass_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sas_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sas_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ssp_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ssp_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_asp_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_asp_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sap_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sap_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ssi_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_ssi_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_asi_s) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_asi_a) { ENTER f32x4 a = A_f32x4; f32x4 c = E_f32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sai_s) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_load_splat_m64_sai_a) { ENTER f32x4 a = S_f32x4(1); f32x4 c = A_f32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(2); f32x4 b = (f32x4)splat_u32(load_u32(p)); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m32_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load_m64_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m32_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ass_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sas_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sas_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ssp_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ssp_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_asp_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_asp_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sap_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sap_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ssi_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_ssi_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
+H(i32x4_dot_add_load8x8_s_m64_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_loads_m32_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 4); READ_AT(second, i32, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_loads_m32_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 4); READ_AT(second, i32, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_mul_add_loads_m64_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 4); READ_AT(second, i64, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Ps_v128(r); GO(4) }
+H(f32x4_mul_add_loads_m64_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 4); READ_AT(second, i64, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); f32x4 product = a * b; r = (v128)(c + product); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_loads_m32_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 4); READ_AT(second, i32, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_loads_m32_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i32, 0, 2, 4); READ_AT(second, i32, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
+H(f32x4_relaxed_madd_loads_m64_s) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 4); READ_AT(second, i64, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Ps_v128(r); GO(4) }
+H(f32x4_relaxed_madd_loads_m64_a) { ENTER f32x4 c = S_f32x4(1); v128 r; const uint8_t *first, *second; READ_AT(first, i64, 0, 2, 4); READ_AT(second, i64, 1, 3, 4); f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); r = (v128)multiply_add_f32x4(a, b, c); Pa_v128(r); GO(4) }
 H(i32x4_relaxed_dot_and_add_s_s) { ENTER i8x16 a = S_i8x16(1); u64x2 b = S_u64x2(2); u64x2 c = S_u64x2(3); u32x4 d = E_u32x4(2); v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)(b & c), d)); Ps_v128(r); GO(3) }
 H(i32x4_relaxed_dot_and_add_s_a) { ENTER i8x16 a = S_i8x16(1); u64x2 b = S_u64x2(2); u64x2 c = S_u64x2(3); u32x4 d = E_u32x4(2); v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)(b & c), d)); Pa_v128(r); GO(3) }
 H(i32x4_relaxed_dot_and_add_a_s) { ENTER i8x16 a = S_i8x16(1); u64x2 b = S_u64x2(2); u64x2 c = S_u64x2(3); u32x4 d = A_u32x4; v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)(b & c), d)); Ps_v128(r); GO(3) }

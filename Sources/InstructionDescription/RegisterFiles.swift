@@ -96,7 +96,7 @@ private enum RegisterHandlerWriter {
       switch kind {
       case "a": "EFFECTIVE_\(type)(A_\(type), pc[2]);"
       case "p": "EFFECTIVE_\(type)((\(type))(\(slot) + \(second)), OFFSET_P);"
-      case "i": "EFFECTIVE_\(type)((\(type))(\(slot) + (\(type))(int64_t)(int32_t)(pc[2] >> 32)), (uint32_t)pc[2]);"
+      case "i": "uint64_t address = (\(type))(\(slot) + (\(type))(int64_t)(int32_t)UPPER(2));"
       default: "EFFECTIVE_\(type)(\(slot), pc[2]);"
       }
     }
@@ -111,8 +111,8 @@ private enum RegisterHandlerWriter {
     case .operateLoad, .accumulateLoad:
       // Word 2: the offset, 32 bits, and an immediate or a field.
       let type = instruction.operands[1]
-      let text = form(last, type, "S_\(type)(3)", "H_\(type)(2)").replacing("OFFSET_P", with: "(uint32_t)pc[2]")
-      return [last == "s" ? text.replacing("pc[2]", with: "(uint32_t)pc[2]") : text]
+      let text = form(last, type, "S_\(type)(3)", "H_\(type)(2)").replacing("OFFSET_P", with: "LOWER(2)")
+      return [last == "s" ? text.replacing("pc[2]", with: "LOWER(2)") : text]
     default: return []
     }
   }

@@ -18,7 +18,7 @@ func fusedInstructions() -> [RegisterInstruction] {
       "i32x4_dot_add", .ternary, ["i16x8", "i16x8", "u32x4"], result: vector, note: "c + dot(a, b).",
       "r = (v128)(c + (u32x4)dot_i16x8(a, b));"))
 
-  // An operand in memory. Fields: result, a, view, address. Word 2: offset, and immediate or second address field.
+  // An operand in memory. Fields: result, a, view, address. Word 2: offset, or second address field above it, or immediate above 0.
   // Word 3: field of c.
   let operations: [(name: String, type: String, log2: Int, load: String, value: String)] = [
     ("f32x4_add_load", "f32x4", 4, "(f32x4)load_v128(p)", "a + b"),
@@ -63,7 +63,7 @@ func fusedInstructions() -> [RegisterInstruction] {
     }
   }
 
-  // Both factors in memory. Fields: result, c, views. Word 2: fields of the two addresses. Words 3 and 4: offset and immediate.
+  // Both factors in memory. Fields: result, c, views. Word 2: fields of the two addresses. Word 3: their immediates.
   for (name, value) in [
     ("f32x4_mul_add_loads", "f32x4 product = a * b; r = (v128)(c + product);"),
     ("f32x4_relaxed_madd_loads", "r = (v128)multiply_add_f32x4(a, b, c);"),
@@ -71,8 +71,8 @@ func fusedInstructions() -> [RegisterInstruction] {
     for address in ["i32", "i64"] {
       table.append(
         RegisterInstruction(
-          "\(name)_m\(address.dropFirst())", .accumulateLoads, ["f32x4", "f32x4", "f32x4", address], result: vector, words: 5,
-          "const uint8_t *first, *second; READ_AT(first, \(address), 0, 2, 3, 4); READ_AT(second, \(address), 1, 3, 4, 4); "
+          "\(name)_m\(address.dropFirst())", .accumulateLoads, ["f32x4", "f32x4", "f32x4", address], result: vector, words: 4,
+          "const uint8_t *first, *second; READ_AT(first, \(address), 0, 2, 4); READ_AT(second, \(address), 1, 3, 4); "
             + "f32x4 a = (f32x4)load_v128(first), b = (f32x4)load_v128(second); \(value)"))
     }
   }

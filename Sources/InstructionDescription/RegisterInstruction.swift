@@ -18,7 +18,7 @@ public struct RegisterInstruction: Sendable {
     case integerCommutative
     case ternary
     /// One address, a result. Addresses are a slot, the accumulator, the sum of two slots (`p`), or a slot plus an immediate
-    /// (`i`); sums wrap, the offset of the instruction is added behind.
+    /// (`i`); sums wrap; to a sum of slots the offset is added behind.
     case load
     /// The same with a vector operand in field 3 and a lane.
     case loadLane

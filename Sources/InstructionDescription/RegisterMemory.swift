@@ -1,7 +1,7 @@
 /// Loads and stores. Each exists for 32-bit and for 64-bit addresses; the second follows the first.
 ///
 /// Fields of a load: result, address, view, second address or vector. Of a store: value, address, view, second address or lane.
-/// Word 2 is the offset; with an immediate (`i`) the offset is its lower half and the immediate its upper half.
+/// Word 2 is the offset; with an immediate (`i`, upper half of word 2) it is 0.
 func memoryInstructions() -> [RegisterInstruction] {
   var table: [RegisterInstruction] = []
   for (name, wasm, log2, result, value) in loads {

@@ -69,6 +69,15 @@ extension FunctionTranslator {
     /// Word 2 of the fused instruction: offset, and immediate or second field.
     var word: UInt64
 
+    /// What is added to the slot: not for sums, nor for offsets that do not fit. Only where adding cannot carry or must wrap.
+    var immediate: UInt32? {
+      switch form {
+      case 0 where word == 0: 0
+      case 2: UInt32(word >> 32)
+      default: nil
+      }
+    }
+
     /// nil where the address is in the accumulator, or the offset is beyond 32 bits.
     init?(kind: Int, fields: UInt64, offset: UInt64) {
       view = UInt16(truncatingIfNeeded: fields >> 32)
@@ -169,13 +178,13 @@ extension FunctionTranslator {
     _ fused: RegisterOpcode, isHeld: Bool, _ a: UInt16, _ source: AbsorbedLoad, sum: Int, operandCount: Int
   ) {
     let c = slotField(slot(of: sum))
-    if isHeld, source.form != 1, let both = Self.bothLoads[fused], let last, let other = absorbed(last), other.form != 1,
+    if isHeld, let first = source.immediate, let both = Self.bothLoads[fused], let last, let other = absorbed(last), let second = other.immediate,
       last.operation == (both.m64 ? .v128LoadM64 : .v128LoadM32)
     {
       removeLast()
       emitResult(
         both.operation, 0, operandCount: operandCount, c, other.view, source.view,
-        [UInt64(other.address) | UInt64(source.address) << 16, other.word, source.word])
+        [UInt64(other.address) | UInt64(source.address) << 16, UInt64(second) | UInt64(first) << 32])
       return
     }
     var kind = source.form * 3

@@ -206,7 +206,9 @@ extension FunctionTranslator {
   private mutating func addressOperand(
     _ position: Int, is64: Bool, offset: UInt64, mayTake: Bool = true
   ) -> AddressOperand {
-    if case .deferred(let sum) = stack[position].place, sum.operation == (is64 ? .i64Add : .i32Add), offset <= UInt32.max {
+    if case .deferred(let sum) = stack[position].place, sum.operation == (is64 ? .i64Add : .i32Add),
+      sum.b >= 0 ? offset <= UInt32.max : offset == 0
+    {
       return sum.b < 0
         ? AddressOperand(form: .immediate, field: slotField(sum.a), immediate: sum.immediate)
         : AddressOperand(form: .sum, field: slotField(sum.a), second: slotField(sum.b))

@@ -135,10 +135,10 @@ struct bindery_context {
   const uint64_t *trap_pc;
   bindery_frame *trap_frame;
   // The access that missed its window.
-  bindery_memory_view *missed_view;
   uint64_t missed_address;
   uint32_t missed_byte_count;
   int32_t missed_is_write;
+  uint32_t missed_view_field;
   // Code that calls return to.
   uint64_t exit_code[1];
   uint64_t cross_return_code[1];
