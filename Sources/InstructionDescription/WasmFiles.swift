@@ -37,7 +37,9 @@ private func opcodeFile(_ instructions: [WasmInstruction]) -> String {
 
     """
   for instruction in instructions {
-    var arguments = [".\(escapedName(instruction.caseName))", "\"\(instruction.mnemonic)\"", ".\(instruction.immediates.rawValue)"]
+    var arguments = [
+      ".\(escapedName(instruction.caseName))", "\"\(instruction.mnemonic)\"", ".\(instruction.immediates.rawValue)",
+    ]
     if let signature = instruction.signature {
       var parts = signature.operands.map { ".\($0.rawValue)" }
       if let result = signature.results.first { parts.append("to: .\(result.rawValue)") }

@@ -106,7 +106,9 @@ struct WasmInstructionTable {
     }
   }
 
-  private static func parse(_ signature: String) -> (operands: [WasmInstruction.StackType], results: [WasmInstruction.StackType]) {
+  private static func parse(
+    _ signature: String
+  ) -> (operands: [WasmInstruction.StackType], results: [WasmInstruction.StackType]) {
     let words = signature.split(separator: " ", omittingEmptySubsequences: true)
     guard let arrow = words.firstIndex(of: "->") else { preconditionFailure("a signature has an arrow: \(signature)") }
     func types(_ words: ArraySlice<Substring>) -> [WasmInstruction.StackType] {

@@ -392,7 +392,9 @@ extension FunctionValidator {
   private mutating func close() throws(ValidationError) {
     let frame = try popFrame()
     // An `if` without `else` passes its parameters through.
-    if frame.kind == .if, frame.parameters != frame.results { throw error("type mismatch: `if` without `else` must not change types") }
+    if frame.kind == .if, frame.parameters != frame.results {
+      throw error("type mismatch: `if` without `else` must not change types")
+    }
     push(frame.results)
   }
 

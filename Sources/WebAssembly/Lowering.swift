@@ -148,8 +148,9 @@ extension Lowering {
     let field = Field(intrinsic.field)
     guard let field, let opcode = Opcode.byMnemonic[field.mnemonic] else { throw wrong("no such instruction") }
     let information = opcode.information
-    let argument = MemoryArgument(
-      offset: field.offset ?? 0, memory: index, alignmentLog2: information.feature == .threads ? information.naturalAlignmentLog2 : 0)
+    // Nothing is known about the address, so no alignment is promised; atomics must name theirs.
+    let alignmentLog2 = information.feature == .threads ? information.naturalAlignmentLog2 : 0
+    let argument = MemoryArgument(offset: field.offset ?? 0, memory: index, alignmentLog2: alignmentLog2)
     let immediates: Immediates
     switch information.immediates {
     case .memoryArgument: immediates = .memoryArgument(argument)
@@ -158,7 +159,9 @@ extension Lowering {
       immediates = .memoryArgumentLane(argument, lane: lane)
     case .memory: immediates = .index(index)
     case .memoryProtection:
-      guard let protection = field.protection else { throw wrong("the instruction needs a protection: `_none`, `_read`, `_readwrite`") }
+      guard let protection = field.protection else {
+        throw wrong("the instruction needs a protection: `_none`, `_read`, `_readwrite`")
+      }
       immediates = .memoryProtection(memory: index, protection: protection)
     default: throw wrong("the instruction does not work on a memory")
     }
@@ -180,7 +183,8 @@ extension Lowering {
     } else if rest.hasPrefix("_to:") {
       destination = String(rest.dropFirst("_to:".count))
     } else if !rest.isEmpty {
-      throw LoweringError("import `\(intrinsic.description)`: no such instruction; expected memory.copy, memory.copy_from:NAME or memory.copy_to:NAME")
+      let known = "memory.copy, memory.copy_from:NAME or memory.copy_to:NAME"
+      throw LoweringError("import `\(intrinsic.description)`: no such instruction; expected \(known)")
     }
     let to = try memory(destination, for: intrinsic)
     let from = try memory(source, for: intrinsic)

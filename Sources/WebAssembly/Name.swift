@@ -11,8 +11,9 @@ public struct Name: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
   public static func == (left: Name, right: Name) -> Bool { left.string.utf8.elementsEqual(right.string.utf8) }
 
   public func hash(into hasher: inout Hasher) {
-    var string = string
-    string.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    for byte in string.utf8 { hasher.combine(byte) }
+    // No UTF-8 text has this byte: it ends the name.
+    hasher.combine(UInt8(0xFF))
   }
 
   public var description: String { string }

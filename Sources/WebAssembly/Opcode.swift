@@ -37,7 +37,9 @@ public struct Signature: Hashable, Sendable {
   public let operandCount: UInt8
   public let result: StackType
 
-  public init(_ operand0: StackType = .none, _ operand1: StackType = .none, _ operand2: StackType = .none, to result: StackType = .none) {
+  public init(
+    _ operand0: StackType = .none, _ operand1: StackType = .none, _ operand2: StackType = .none, to result: StackType = .none
+  ) {
     self.operand0 = operand0
     self.operand1 = operand1
     self.operand2 = operand2

@@ -190,7 +190,8 @@ extension Validator {
         let tableType = module.tables[Int(table)]
         try validate(offset, type: tableType.addressType.valueType, visibleGlobalCount: module.globals.count)
         guard tableType.elementType == segment.type else {
-          throw ValidationError("type mismatch: segment of \(segment.type), table of \(tableType.elementType)", at: segment.offset)
+          throw ValidationError(
+            "type mismatch: segment of \(segment.type), table of \(tableType.elementType)", at: segment.offset)
         }
       }
       switch segment.items {

@@ -86,7 +86,8 @@ import WebAssemblyText
     let bad = [
       #"{}"#, #"{"commands": [{"type": "dance", "line": 7}]}"#, #"{"commands": [{"line": 7}]}"#,
       #"{"commands": [{"type": "module", "line": 7, "filename": "x", "offset": 3, "size": 9}]}"#,
-      #"{"commands": [{"type": "action", "line": 7, "action": {"type": "invoke", "field": "f", "args": [{"type": "i32", "value": "4294967296"}]}}]}"#,
+      #"{"commands": [{"type": "action", "line": 7, "action": {"type": "invoke", "field": "f", "#
+        + #""args": [{"type": "i32", "value": "4294967296"}]}}]}"#,
     ]
     for json in bad {
       #expect(throws: JSONScriptError.self) { try JSONScript.parse(Data(json.utf8)) { _ in [0, 1, 2, 3] } }

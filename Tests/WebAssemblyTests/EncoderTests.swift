@@ -32,7 +32,8 @@ private typealias B = ModuleBytes
   /// The module's bytes are those of one body; what the instructions mean does not matter to parser and encoder.
   private static func module(_ code: [UInt8]) -> [UInt8] {
     let body = [0] + code + [0x0B]
-    return B.module(B.section(1, [1, 0x60, 0, 0]), B.section(3, [1, 0]), B.section(12, [0]), B.section(10, [1, UInt8(body.count)] + body))
+    return B.module(
+      B.section(1, [1, 0x60, 0, 0]), B.section(3, [1, 0]), B.section(12, [0]), B.section(10, [1, UInt8(body.count)] + body))
   }
 
   @Test(arguments: Opcode.allCases)
@@ -93,8 +94,8 @@ private typealias B = ModuleBytes
     let code: [UInt8] = [0x41, 0x80, 0x00, 0x28, 0x82, 0x00, 0x84, 0x80, 0x00, 0x1A]
     let body = [0] + code + [0x0B]
     let bytes = B.module(
-      B.section(1, [0x81, 0x00, 0x60, 0, 0]), B.section(3, [1, 0]), B.section(5, [1, 0, 1]), B.section(10, [1, UInt8(body.count)] + body),
-      B.section(11, [1, 2, 0, 0x41, 0, 0x0B, 1, 0x61]))
+      B.section(1, [0x81, 0x00, 0x60, 0, 0]), B.section(3, [1, 0]), B.section(5, [1, 0, 1]),
+      B.section(10, [1, UInt8(body.count)] + body), B.section(11, [1, 2, 0, 0x41, 0, 0x0B, 1, 0x61]))
     let module = try Module.parse(bytes)
     let encoded = module.encode()
     #expect(encoded.count < bytes.count)
@@ -114,7 +115,8 @@ private typealias B = ModuleBytes
     #expect(module.encode() == bytes)
   }
 
-  /// Most modules of the suite are in the encoder's form: those come back byte for byte. The others must be stable after one pass.
+  /// Most modules of the suite are in the encoder's form: those come back byte for byte. The others must be stable after one
+  /// pass.
   @Test(.enabled(if: SuiteModules.isPresent, "the folder with the official suite is not there (set BINDERY_SHARED)"))
   func `the suite's modules come back`() throws {
     var identicalCount = 0

@@ -85,7 +85,8 @@ import WebAssemblyText
   }
 
   @Test(arguments: [
-    ("v128.load32_lane@20#2", "(param i64 v128) (result v128)", "(i64.const 0) (v128.const i64x2 0 0)", "drop", Opcode.v128Load32Lane),
+    ("v128.load32_lane@20#2", "(param i64 v128) (result v128)", "(i64.const 0) (v128.const i64x2 0 0)", "drop",
+     Opcode.v128Load32Lane),
     ("v128.store16_lane#7", "(param i64 v128)", "(i64.const 0) (v128.const i64x2 0 0)", "", .v128Store16Lane),
     ("f32.store@4", "(param i64 f32)", "(i64.const 0) (f32.const 0)", "", .f32Store),
     ("v128.load64_zero", "(param i64) (result v128)", "(i64.const 0)", "drop", .v128Load64Zero),
@@ -126,7 +127,10 @@ import WebAssemblyText
 
   @Test func `a memory that nobody declared gets the default type`() throws {
     let module = try lower(
-      "(module (import \"memory:scratch\" \"f32.load\" (func $f (param i64) (result f32))) (func (drop (call $f (i64.const 0)))))", [])
+      """
+      (module (import "memory:scratch" "f32.load" (func $f (param i64) (result f32)))
+        (func (drop (call $f (i64.const 0)))))
+      """, [])
     #expect(module.memories == [MemoryDeclaration.defaultType])
     #expect(module.imports.map { "\($0.module).\($0.name)" } == ["bindery.scratch"])
   }
@@ -142,7 +146,8 @@ import WebAssemblyText
   @Test(arguments: [
     (#"(import "memory:weights" "i32.fly" (func (param i64) (result i32)))"#, "no such instruction"),
     (#"(import "memory:weights" "i32.add" (func (param i32 i32) (result i32)))"#, "does not work on a memory"),
-    (#"(import "memory:weights" "i32.load" (func (param i32) (result i32)))"#, "is declared [i32] -> [i32]; the instruction is [i64] -> [i32]"),
+    (#"(import "memory:weights" "i32.load" (func (param i32) (result i32)))"#,
+     "is declared [i32] -> [i32]; the instruction is [i64] -> [i32]"),
     (#"(import "memory:weights" "i32.load@x" (func (param i64) (result i32)))"#, "no such instruction"),
     (#"(import "memory:weights" "v128.load8_lane" (func (param i64 v128) (result v128)))"#, "needs a lane"),
     (#"(import "memory:weights" "v128.load#1" (func (param i64) (result v128)))"#, "takes no lane"),
@@ -152,8 +157,10 @@ import WebAssemblyText
     (#"(import "memory:weights" "memory.copy_from:0" (func (param i64 i64 i64)))"#, "no memory is named `0`"),
     (#"(import "memory:" "memory.size" (func (result i64)))"#, "names no memory"),
     (#"(import "memory:weights" "memory.size" (func $f (result i64))) (export "f" (func $f))"#, "used as a value (export `f`)"),
-    (#"(import "memory:weights" "memory.size" (func $f (result i64))) (table 1 funcref) (elem (i32.const 0) func $f)"#, "in a table"),
-    (#"(import "memory:weights" "memory.size" (func $f (result i64))) (elem declare func $f) (func (drop (ref.func $f)))"#, "in a table"),
+    (#"(import "memory:weights" "memory.size" (func $f (result i64))) (table 1 funcref) (elem (i32.const 0) func $f)"#,
+     "in a table"),
+    (#"(import "memory:weights" "memory.size" (func $f (result i64))) (elem declare func $f) (func (drop (ref.func $f)))"#,
+     "in a table"),
     (#"(import "memory:weights" "memory.size" (func $f (result i64))) (global funcref (ref.func $f))"#, "initial value"),
   ])
   func `wrong uses are refused with a sentence`(fields: String, message: String) {
@@ -165,7 +172,8 @@ import WebAssemblyText
     #expect(try MemoryDeclaration(parsing: "weights") == MemoryDeclaration(name: "weights"))
     let full = try MemoryDeclaration(parsing: "weights=host.w i64 virtual 2 16777216")
     #expect(full.importModule == "host" && full.importName == "w" && full.name == "weights")
-    #expect(full.type == MemoryType(addressType: .i64, limits: Limits(minimum: 2, maximum: 1 << 24), attributes: MemoryAttributes(isVirtual: true)))
+    let limits = Limits(minimum: 2, maximum: 1 << 24)
+    #expect(full.type == MemoryType(addressType: .i64, limits: limits, attributes: MemoryAttributes(isVirtual: true)))
     #expect(try MemoryDeclaration(parsing: "m 1").type == MemoryType(limits: Limits(minimum: 1)))
     for wrong in ["", "w=x 1", "w i64", "w i64 one", "w 1 2 3", "=a.b 1", "w= 1"] {
       #expect(throws: LoweringError.self, "\(wrong)") { try MemoryDeclaration(parsing: wrong) }

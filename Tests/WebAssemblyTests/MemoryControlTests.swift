@@ -40,7 +40,8 @@ private typealias B = ModuleBytes
   }
 
   @Test(arguments: [
-    ([0x10, 1], "malformed limits flags", 11), ([0x40, 1], "malformed limits flags", 11), ([0x80, 1], "malformed limits flags", 11),
+    ([0x10, 1], "malformed limits flags", 11), ([0x40, 1], "malformed limits flags", 11),
+    ([0x80, 1], "malformed limits flags", 11),
     ([0x20, 1, 0x00], "malformed memory attributes", 13), ([0x20, 1, 0x10, 1], "malformed memory attributes", 13),
     ([0x20, 1, 0x05, 1, 0x20], "section size mismatch", 15),
   ] as [([UInt8], String, Int)])
@@ -75,7 +76,8 @@ private typealias B = ModuleBytes
     ([0x20, 0x80, 0x80, 0x04, 0x02, 1], "memory size"), ([0x21, 1, 0x80, 0x80, 0x04, 0x01, 1], "memory size"),
     ([0x20, 1, 0x03] + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 1], "memory size"),
     // two broken rules: the first of the table decides
-    ([0x28, 1, 0x00, 0x06, 1], "virtual memory must have maximum"), ([0x29, 1, 2, 0x00, 0x06, 1], "virtual memory must have default page size"),
+    ([0x28, 1, 0x00, 0x06, 1], "virtual memory must have maximum"),
+    ([0x29, 1, 2, 0x00, 0x06, 1], "virtual memory must have default page size"),
   ] as [([UInt8], String)])
   func `rules of memory types`(type: [UInt8], text: String) throws {
     let failure = try #require(B.failure(B.memory(type)))
@@ -83,7 +85,8 @@ private typealias B = ModuleBytes
   }
 
   @Test(arguments: [
-    [0x21, 1, 2, 0x08, 2], [0x20, 0xFF, 0xFF, 0x03, 0x02, 1], [0x28, 1, 0x00, 0x01, 16], [0x21, 1, 2, 0x05, 0], [0x21, 1, 2, 0x0C, 0],
+    [0x21, 1, 2, 0x08, 2], [0x20, 0xFF, 0xFF, 0x03, 0x02, 1], [0x28, 1, 0x00, 0x01, 16],
+    [0x21, 1, 2, 0x05, 0], [0x21, 1, 2, 0x0C, 0],
   ] as [[UInt8]])
   func `the bounds of the rules, and zero that equals absence, are valid`(type: [UInt8]) {
     #expect(B.failure(B.memory(type)) == nil)
@@ -106,8 +109,10 @@ private typealias B = ModuleBytes
       // Operands of the other type do not fit.
       #expect(message(code([0xFC, 0x12, 0], memory: memory, is64: !is64))?.hasPrefix("invalid: type mismatch") == true)
     }
-    #expect(message(code([0xFC, 0x20, 0, 2], memory: Self.virtual64, is64: true, results: [0x7F]))?.hasPrefix("invalid: type mismatch") == true)
-    #expect(message(code([0xFC, 0x23, 0], memory: Self.virtual64, is64: true, results: [0x7E]))?.hasPrefix("invalid: type mismatch") == true)
+    for (instruction, result) in [([0xFC, 0x20, 0, 2], 0x7F), ([0xFC, 0x23, 0], 0x7E)] as [([UInt8], UInt8)] {
+      let wrong = message(code(instruction, memory: Self.virtual64, is64: true, results: [result]))
+      #expect(wrong?.hasPrefix("invalid: type mismatch") == true)
+    }
   }
 
   @Test func `the protection byte is none, read or readwrite`() throws {

@@ -26,7 +26,8 @@ private typealias B = ModuleBytes
     (B.header + [0x01, 0x02, 0x00, 0x00], "section size mismatch", 11),
     (B.header + [0x01, 0x01, 0x01, 0x60, 0x00, 0x00], "section size mismatch", 14),
     // A function without a body; a body without a function.
-    (B.header + [0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00], "function and code section have inconsistent lengths", 18),
+    (B.header + [0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00],
+     "function and code section have inconsistent lengths", 18),
     (B.header + [0x0A, 0x04, 0x01, 0x02, 0x00, 0x0B], "function and code section have inconsistent lengths", 14),
     (B.header + [0x0C, 0x01, 0x01], "data count and data section have inconsistent lengths", 11),
     // Custom section: name longer than the section; not UTF-8.

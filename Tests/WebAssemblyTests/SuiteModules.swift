@@ -22,7 +22,10 @@ enum SuiteModules {
   static func valid() throws -> [(name: String, bytes: [UInt8])] {
     guard let root = Repository.sharedPath("conformance/wasm-suite/json") else { return [] }
     var modules: [(String, [UInt8])] = []
-    for folder in ["core", "bulk", "simd", "relaxed-simd", "reference-types", "multi-memory", "memory64", "extended-const", "tail-call"] {
+    let folders = [
+      "core", "bulk", "simd", "relaxed-simd", "reference-types", "multi-memory", "memory64", "extended-const", "tail-call",
+    ]
+    for folder in folders {
       let directory = root.appending(path: folder)
       for file in try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() where file.hasSuffix(".json") {
         let script = try JSONDecoder().decode(Script.self, from: try Data(contentsOf: directory.appending(path: file)))
