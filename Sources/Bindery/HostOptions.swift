@@ -1,3 +1,5 @@
+import TensorStore
+
 /// Which provider executes the tensor operations.
 public enum KernelProvider: String, Sendable, CaseIterable {
   /// Kernels of this process, on the guest's memories in place.
@@ -7,14 +9,7 @@ public enum KernelProvider: String, Sendable, CaseIterable {
 }
 
 /// How weight files get into the guest's memory.
-public enum WeightLoading: String, Sendable, CaseIterable {
-  /// The file is mapped into the guest's memory: zero-copy, shared by all guests and processes.
-  case map
-  /// Read by the system into guest memory: one copy.
-  case read
-  /// Read into a buffer of the host, then copied into guest memory: two copies, as loaders without mappings do.
-  case copy
-}
+public typealias WeightLoading = WeightPlacement
 
 /// What all models of a host share.
 public struct HostOptions: Sendable {
@@ -29,6 +24,9 @@ public struct HostOptions: Sendable {
   /// Activations are given back to the operating system after prefill and at the end; after a decode pass only if the pass used
   /// more than this many bytes, because giving back and faulting in a page costs more than a small pass should pay.
   public var scratchKeptByteCountMax: UInt64 = 8 << 20
+
+  /// What a model program writes with `bindery.log`, line by line; nil: nothing is done with it.
+  public var log: (@Sendable (String) -> Void)?
 
   public init() {}
 }

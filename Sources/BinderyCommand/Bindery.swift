@@ -25,7 +25,7 @@ struct BinderyCommand: ParsableCommand {
     abstract: "Runs machine-learning models as sandboxed WebAssembly guests.",
     discussion: "A first try: `bindery fetch smollm2-135m-instruct`, then `bindery run models/smollm2-135m-instruct --chat --prompt \"Hello\"`.",
     version: "0.1.0",
-    subcommands: [FetchCommand.self])
+    subcommands: [RunCommand.self, FetchCommand.self, TokenizeCommand.self, PerplexityCommand.self])
 }
 
 /// The work failed for a reason that the user can act on.

@@ -1,0 +1,271 @@
+import TensorOperations
+import Tokenizers
+import WasmRuntime
+
+/// What a session owns: the program's instance, the sequence in its cache, and the tokens that the cache holds.
+struct SessionState {
+  let program: ProgramInstance
+  private let options: HostOptions
+  private var sequence: Int32?
+  /// Tokens whose keys and values are in the cache, from position 0.
+  private var cachedTokens: [Int32] = []
+  /// After a trap the program's state is unknown: the session refuses to go on.
+  private var failure: BinderyError?
+  private(set) var scratchPeakByteCount: UInt64 = 0
+  private(set) var scratchDiscardedByteCount: UInt64 = 0
+
+  init(program: ProgramInstance, options: HostOptions) {
+    self.program = program
+    self.options = options
+  }
+
+  // MARK: Generating
+
+  mutating func generate(
+    _ request: GenerationRequest, model: Model, isCancelled: () -> Bool, onText: (String) -> Void
+  ) throws(BinderyError) -> GenerationResult {
+    try check(request)
+    let tokenizer = try model.tokenizer()
+    var result = GenerationResult(promptTokens: request.promptTokens)
+    var sampler = Sampler(request.sampling)
+    var decoder = StreamingDecoder(tokenizer)
+    var filter = StopStringFilter(request.stopStrings)
+    func give(_ text: String) {
+      guard !text.isEmpty else { return }
+      result.text += text
+      onText(text)
+    }
+    for token in request.promptTokens { sampler.accept(token) }
+    (scratchPeakByteCount, scratchDiscardedByteCount) = (0, 0)
+    program.store.setTimeLimit(request.timeLimit)
+    defer { program.store.setTimeLimit(nil) }
+
+    let clock = ContinuousClock()
+    let start = clock.now
+    var firstTokenTime = start
+    do throws(BinderyError) {
+      let reused = try prepare(for: request.promptTokens)
+      var logits = try prefill(request.promptTokens, from: reused)
+      let prefillSeconds = (clock.now - start).seconds
+      result.timings.prefillTokensPerSecond = rate(request.promptTokens.count - reused, prefillSeconds)
+      var isPrefill = true
+      while true {
+        if request.topLogProbabilityCount > 0 {
+          result.topLogProbabilities.append(
+            try program.withLogits(logits) { Logits.top(request.topLogProbabilityCount, $0) })
+        }
+        guard let token = try program.withLogits(logits, { sampler.sample($0) }) else {
+          throw BinderyError(.trap, "the model program computed no usable logit (all are NaN or minus infinity)")
+        }
+        discardScratch(isPrefill: isPrefill)
+        isPrefill = false
+        result.tokens.append(token)
+        sampler.accept(token)
+        if result.tokens.count == 1 { firstTokenTime = clock.now }
+        if tokenizer.endOfGenerationIDs.contains(TokenID(token)) {
+          result.finishReason = .stop
+          break
+        }
+        give(filter.append(decoder.push(TokenID(token))))
+        if filter.isStopped {
+          result.finishReason = .stop
+          break
+        }
+        if result.tokens.count >= request.tokenCountMax || cachedTokens.count >= program.contextLength {
+          result.finishReason = .length
+          break
+        }
+        if isCancelled() {
+          result.finishReason = .cancelled
+          break
+        }
+        logits = try pass([token][...], outputs: [0])
+      }
+    } catch {
+      guard isInterruption(error) else { throw fail(error) }
+      result.finishReason = .cancelled
+      // The pass was stopped half-way: what is in the cache beyond the tokens of finished passes is forgotten.
+      abandonSequence()
+    }
+    give(filter.append(decoder.finish()))
+    give(filter.finish())
+    let end = clock.now
+    result.timings.firstTokenSeconds = result.tokens.isEmpty ? 0 : (firstTokenTime - start).seconds
+    result.timings.decodeTokensPerSecond = rate(result.tokens.count - 1, (end - firstTokenTime).seconds)
+    discardScratch(isPrefill: true)
+    result.memory.weightsMappedByteCount = model.weightByteCounts.mapped
+    result.memory.weightsCopiedByteCount = model.weightByteCounts.copied
+    result.memory.scratchPeakByteCount = scratchPeakByteCount
+    result.memory.scratchDiscardedByteCount = scratchDiscardedByteCount
+    result.memory.cacheMappedByteCount = program.memories.cache.mappedByteCount
+    result.memory.measureProcess()
+    return result
+  }
+
+  private func check(_ request: GenerationRequest) throws(BinderyError) {
+    if let failure {
+      throw BinderyError(.trap, "this session ended with an earlier failure, make a new one: \(failure.message)", cause: failure)
+    }
+    if let problem = request.sampling.problem { throw BinderyError(.malformedInput, problem) }
+    guard request.tokenCountMax >= 1 else {
+      throw BinderyError(.malformedInput, "at least 1 token must be asked for, found \(request.tokenCountMax)")
+    }
+    guard request.topLogProbabilityCount >= 0 else {
+      throw BinderyError(
+        .malformedInput, "the number of log-probabilities must be at least 0, found \(request.topLogProbabilityCount)")
+    }
+    try check(request.promptTokens)
+  }
+
+  private func check(_ tokens: [Int32]) throws(BinderyError) {
+    guard !tokens.isEmpty else { throw BinderyError(.malformedInput, "the prompt is empty: expected at least one token") }
+    guard tokens.count <= program.contextLength else {
+      throw BinderyError(
+        .malformedInput, "the prompt has \(tokens.count) tokens, but the model's context holds \(program.contextLength): shorten it")
+    }
+    if let token = tokens.first(where: { $0 < 0 || Int($0) >= program.vocabularySize }) {
+      throw BinderyError(
+        .malformedInput, "the prompt holds the token \(token), but the model's vocabulary has the ids 0 to \(program.vocabularySize - 1)")
+    }
+  }
+
+  // MARK: Scoring
+
+  mutating func negativeLogLikelihoods(
+    of tokens: [Int32], timeLimit: Duration?, isCancelled: () -> Bool
+  ) throws(BinderyError) -> [Double] {
+    try check(tokens)
+    program.store.setTimeLimit(timeLimit)
+    defer { program.store.setTimeLimit(nil) }
+    do throws(BinderyError) {
+      _ = try prepare(for: [])
+      var scores: [Double] = []
+      // Each row gives a whole vocabulary of logits, so passes are short.
+      let rowCountMax = max(1, min(options.prefillRowCountMax, 1 << 23 / program.vocabularySize))
+      while cachedTokens.count < tokens.count - 1 {
+        if isCancelled() { throw BinderyError(.environment, "the scoring was cancelled") }
+        let start = cachedTokens.count
+        let rows = min(rowCountMax, tokens.count - 1 - start)
+        let logits = try pass(tokens[start..<start + rows], outputs: (0..<rows).map { Int32($0) })
+        for row in 0..<rows {
+          let next = tokens[start + row + 1]
+          let score = try program.withLogits(logits, row: row) { Logits.logProbability(of: next, $0) ?? -.infinity }
+          scores.append(-score)
+        }
+        discardScratch(isPrefill: true)
+      }
+      abandonSequence()
+      return scores
+    } catch {
+      if isInterruption(error) {
+        abandonSequence()
+        throw BinderyError(.environment, "the scoring was stopped before its end: cancelled, or out of time", cause: error)
+      }
+      throw fail(error)
+    }
+  }
+
+  /// Seconds of `passCount` passes of `rowCount` rows each, after `contextCount` positions.
+  mutating func measurePasses(rowCount: Int, contextCount: Int, passCount: Int) throws(BinderyError) -> Double {
+    let tokens = (0..<contextCount + rowCount * passCount).map { Int32($0 * 7919 % program.vocabularySize) }
+    try check(tokens)
+    _ = try prepare(for: [])
+    if contextCount > 0 { _ = try prefill(Array(tokens[..<contextCount]), from: 0) }
+    discardScratch(isPrefill: true)
+    let clock = ContinuousClock()
+    let start = clock.now
+    for _ in 0..<passCount {
+      let count = cachedTokens.count
+      _ = try prefill(Array(tokens[..<(count + rowCount)]), from: count)
+      discardScratch(isPrefill: rowCount > 1)
+    }
+    let seconds = (clock.now - start).seconds
+    abandonSequence()
+    return seconds
+  }
+
+  // MARK: Passes
+
+  /// Opens a sequence, or trims the one there is to what it has in common with the prompt.
+  /// - Returns: how many tokens of the prompt are in the cache already; at least the last one is not, since its logits are needed.
+  private mutating func prepare(for prompt: [Int32]) throws(BinderyError) -> Int {
+    guard let sequence else {
+      self.sequence = try program.openSequence(contextLength: program.contextLength)
+      cachedTokens = []
+      return 0
+    }
+    var common = 0
+    while common < min(cachedTokens.count, prompt.count - 1), cachedTokens[common] == prompt[common] { common += 1 }
+    if common < cachedTokens.count {
+      try program.trimSequence(sequence, to: common)
+      cachedTokens.removeLast(cachedTokens.count - common)
+    }
+    return common
+  }
+
+  /// Brings the prompt into the cache, in passes of limited size.
+  /// - Returns: where the logits of its last token are.
+  private mutating func prefill(_ prompt: [Int32], from reused: Int) throws(BinderyError) -> UInt64 {
+    var start = reused
+    while true {
+      let end = min(prompt.count, start + options.prefillRowCountMax)
+      let isLast = end == prompt.count
+      let logits = try pass(prompt[start..<end], outputs: isLast ? [Int32(end - start - 1)] : [])
+      if isLast { return logits }
+      discardScratch(isPrefill: true)
+      start = end
+    }
+  }
+
+  private mutating func pass(_ tokens: ArraySlice<Int32>, outputs: [Int32]) throws(BinderyError) -> UInt64 {
+    guard let sequence else { preconditionFailure("a sequence is opened before the first pass") }
+    let logits = try program.forward(
+      tokens: tokens, firstPosition: cachedTokens.count, sequence: sequence, outputs: outputs)
+    cachedTokens.append(contentsOf: tokens)
+    scratchPeakByteCount = max(scratchPeakByteCount, program.memories.scratch.byteCount)
+    return logits
+  }
+
+  /// Gives the activations back to the system: always after prefill and at the end; after a decode pass only where they are large.
+  /// (Giving back and faulting in again costs about 0.8 ms/MB: a tenth of a small model's pass.)
+  private mutating func discardScratch(isPrefill: Bool) {
+    let scratch = program.memories.scratch
+    guard scratch.pageCount > 0, isPrefill || scratch.byteCount > options.scratchKeptByteCountMax else { return }
+    // Counting first, discarding after: where the system does not tell what is resident, the whole size counts.
+    let residentByteCount = (try? scratch.residentByteCount()) ?? scratch.byteCount
+    if (try? scratch.clearPages(start: 0, count: scratch.pageCount)) != nil { scratchDiscardedByteCount += residentByteCount }
+  }
+
+  // MARK: Ends
+
+  /// Closes the sequence, which unmaps its part of the cache; if the program cannot, the session is over.
+  private mutating func abandonSequence() {
+    guard let sequence else { return }
+    program.store.setTimeLimit(nil)
+    program.store.interruptHandle.reset()
+    self.sequence = nil
+    cachedTokens = []
+    do throws(BinderyError) { try program.closeSequence(sequence) } catch { failure = error }
+  }
+
+  private mutating func fail(_ error: BinderyError) -> BinderyError {
+    failure = error
+    return error
+  }
+
+  /// Whether the guest was stopped by `cancel` or the time limit.
+  private func isInterruption(_ error: BinderyError) -> Bool {
+    let trap = (error.cause as? Trap)
+    return trap?.kind == .cancelled || trap?.kind == .deadlineExceeded
+  }
+
+  private func rate(_ count: Int, _ seconds: Double) -> Double { count > 0 && seconds > 0 ? Double(count) / seconds : 0 }
+}
+
+extension Duration {
+  /// As a number of seconds.
+  var seconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) + Double(attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Bindery
+import Foundation
+import TensorStore
+
+/// The options that every command with a model has.
+struct ModelOptions: ParsableArguments {
+  @Option(help: "Threads that work on one tensor operation (default: the cores, at most 8).")
+  var threads: Int?
+
+  @Option(help: "Who executes tensor operations: native or wasm.")
+  var kernels: KernelProvider = .native
+
+  @Option(help: "How weights get into the guest's memory: map (zero-copy), read or copy.")
+  var weights: WeightPlacement = .map
+
+  @Option(help: ArgumentHelp("Use this model program instead of the one for the model's architecture.", valueName: "file.wasm"))
+  var program: String?
+
+  @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
+  var memoryLimit: UInt64?
+
+  @Option(help: ArgumentHelp("Give up after this time.", valueName: "seconds"))
+  var timeout: Double?
+
+  func validate() throws {
+    if let threads, threads < 1 || threads > 256 {
+      throw ValidationError("--threads must lie between 1 and 256, found \(threads)")
+    }
+    if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout must be above 0 seconds, found \(timeout)") }
+  }
+
+  var timeLimit: Duration? { timeout.map { .seconds($0) } }
+
+  func makeHost() throws(CommandFailure) -> Host {
+    var options = HostOptions()
+    options.threadCount = threads
+    options.kernels = kernels
+    options.weights = weights
+    options.sessionMemoryByteCountMax = memoryLimit
+    options.log = { standardError("program: \($0)\n") }
+    return try failing { () throws(BinderyError) in try Host(options: options) }
+  }
+
+  /// Opens a model given as a bundle's folder, the name of a bundle, or a weight file.
+  func open(_ path: String, host: Host) throws(CommandFailure) -> Model {
+    try failing { () throws(BinderyError) in
+      // `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
+      let isThere = FileManager.default.fileExists(atPath: path)
+      let place = isThere ? path : (try? FetchCommand.find(path)) ?? path
+      return try host.openModel(at: place, programPath: program)
+    }
+  }
+}
+
+extension KernelProvider: ExpressibleByArgument {}
+extension WeightPlacement: @retroactive ExpressibleByArgument {}
+
+/// Reads a text file, or standard input for `-`.
+func readText(_ path: String) throws(CommandFailure) -> String {
+  let data: Data
+  if path == "-" {
+    data = FileHandle.standardInput.readDataToEndOfFile()
+  } else {
+    do { data = try Data(contentsOf: URL(filePath: path)) } catch { throw CommandFailure("cannot read '\(path)': \(reason(error))") }
+  }
+  guard let text = String(data: data, encoding: .utf8) else { throw CommandFailure("'\(path)' is not text in UTF-8") }
+  return text
+}

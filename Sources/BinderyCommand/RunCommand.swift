@@ -1,0 +1,172 @@
+import ArgumentParser
+import Bindery
+import Foundation
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Generates text after a prompt, or an answer to it.",
+    discussion: "Text is streamed to standard output; then a line of speeds and memory follows on standard error.")
+
+  @Argument(help: "A bundle folder (or its name), or a .gguf file.")
+  var model: String
+
+  @Option(help: "The prompt.")
+  var prompt: String?
+
+  @Option(help: ArgumentHelp("Read the prompt from a file; - is standard input.", valueName: "file"))
+  var promptFile: String?
+
+  @Flag(help: "Apply the model's chat template to the prompt, as a user's message.")
+  var chat = false
+
+  @Option(help: "With --chat: the system message before it.")
+  var system: String?
+
+  @Flag(help: "Neither add nor recognise special tokens in a raw prompt.")
+  var noSpecial = false
+
+  @Option(help: "At most this many tokens.")
+  var maxTokens = 256
+
+  @Option(help: "0 = greedy: always the most probable token.")
+  var temperature: Float = 0
+
+  @Option(help: "Sample among the k most probable tokens only (0: all).")
+  var topK = 0
+
+  @Option(help: "Sample among the most probable tokens that sum to p (1: all).")
+  var topP: Float = 1
+
+  @Option(help: "Sample among tokens at least p times as probable as the best (0: all).")
+  var minP: Float = 0
+
+  @Option(help: "Lower the logits of the last 64 tokens by this factor (1: off).")
+  var repeatPenalty: Float = 1
+
+  @Option(help: "The same seed gives the same text.")
+  var seed: UInt64 = 0
+
+  @Option(help: ArgumentHelp("End before this text; may be given several times.", valueName: "text"))
+  var stop: [String] = []
+
+  @Option(help: ArgumentHelp("With --json: report the n best candidates of each token.", valueName: "n"))
+  var topLogprobs = 0
+
+  @Flag(help: "Print one JSON object instead of text.")
+  var json = false
+
+  @OptionGroup var options: ModelOptions
+
+  func validate() throws {
+    if (prompt == nil) == (promptFile == nil) { throw ValidationError("give the prompt with --prompt or with --prompt-file") }
+    if system != nil && !chat { throw ValidationError("--system needs --chat") }
+    if maxTokens < 1 { throw ValidationError("--max-tokens must be at least 1, found \(maxTokens)") }
+    if topLogprobs < 0 { throw ValidationError("--top-logprobs must be at least 0, found \(topLogprobs)") }
+    if let problem = sampling.problem { throw ValidationError(problem) }
+  }
+
+  private var sampling: SamplingOptions {
+    SamplingOptions(temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed)
+  }
+
+  func run() throws {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let host = try options.makeHost()
+    let model = try options.open(model, host: host)
+    let text = try prompt ?? readText(promptFile ?? "-")
+    let (tokens, session) = try failing { () throws(BinderyError) in
+      // Two independent things that take time at the start: the tokenizer, and the instance of the program.
+      let instance = Background { () throws(BinderyError) in try model.makeSession() }
+      let tokens = try encode(text, model)
+      return (tokens, try instance.value())
+    }
+    let loadSeconds = seconds(clock.now - start)
+    let interruption = Interruption { session.cancel() }
+    defer { interruption.end() }
+    let request = GenerationRequest(
+      promptTokens: tokens, tokenCountMax: maxTokens, sampling: sampling, stopStrings: stop, topLogProbabilityCount: topLogprobs,
+      timeLimit: options.timeLimit)
+    var result = try failing { () throws(BinderyError) in
+      try session.generate(request) { piece in if !json { standardOutput(piece) } }
+    }
+    result.timings.loadSeconds = loadSeconds
+    if json { return try printJSON(RunOutput(result)) }
+    standardOutput("\n")
+    standardError(Self.summary(result, tokenCount: tokens.count))
+  }
+
+  private func encode(_ text: String, _ model: Model) throws(BinderyError) -> [Int32] {
+    guard chat else { return try model.encode(text, withSpecialTokens: !noSpecial) }
+    var messages: [Model.Message] = []
+    if let system { messages.append(.init(role: "system", content: system)) }
+    messages.append(.init(role: "user", content: text))
+    return try model.encode(messages)
+  }
+
+  /// What a newcomer wants to know: how fast, and that no weights were copied.
+  private static func summary(_ result: GenerationResult, tokenCount: Int) -> String {
+    let (timings, memory) = (result.timings, result.memory)
+    func number(_ value: Double) -> String { String(format: value < 10 ? "%.1f" : "%.0f", value) }
+    func size(_ bytes: UInt64) -> String {
+      bytes == 0 ? "0" : bytes < 1_000_000 ? String(format: "%.0f KB", Double(bytes) / 1e3) : String(format: "%.1f MB", Double(bytes) / 1e6)
+    }
+    let end = result.finishReason == .cancelled ? "cancelled; " : ""
+    return """
+
+      [\(end)\(tokenCount) prompt tokens at \(number(timings.prefillTokensPerSecond))/s, \
+      \(result.tokens.count) generated at \(number(timings.decodeTokensPerSecond))/s; ready in \
+      \(number(timings.loadSeconds * 1000)) ms, first token after \(number(timings.firstTokenSeconds * 1000)) ms more]
+      [weights: \(size(memory.weightsMappedByteCount)) mapped, \(size(memory.weightsCopiedByteCount)) copied; \
+      cache \(size(memory.cacheMappedByteCount)); scratch at most \(size(memory.scratchPeakByteCount)), \
+      \(size(memory.scratchDiscardedByteCount)) discarded; process \(size(memory.residentAnonymousByteCount)) anonymous]
+
+      """
+  }
+}
+
+/// The result of `run` in JSON.
+struct RunOutput: Encodable {
+  struct Candidate: Encodable {
+    let id: Int32
+    let logit: Float
+    let logprob: Double
+  }
+  struct Timings: Encodable {
+    let loadSeconds, firstTokenSeconds, prefillTokensPerSecond, decodeTokensPerSecond: Double
+  }
+  struct Memory: Encodable {
+    let weightsMappedBytes, weightsCopiedBytes, scratchPeakBytes, scratchDiscardedBytes, cacheMappedBytes: UInt64
+    let rssAnonBytes, rssFileBytes, pssBytes: UInt64
+  }
+
+  let promptTokenIds: [Int32]
+  let tokenIds: [Int32]
+  let text: String
+  let finishReason: FinishReason
+  let topLogprobs: [[Candidate]]
+  let timings: Timings
+  let memory: Memory
+
+  init(_ result: GenerationResult) {
+    promptTokenIds = result.promptTokens
+    tokenIds = result.tokens
+    text = result.text
+    finishReason = result.finishReason
+    topLogprobs = result.topLogProbabilities.map { $0.map { Candidate(id: $0.id, logit: $0.logit, logprob: $0.logprob) } }
+    timings = Timings(
+      loadSeconds: result.timings.loadSeconds, firstTokenSeconds: result.timings.firstTokenSeconds,
+      prefillTokensPerSecond: result.timings.prefillTokensPerSecond, decodeTokensPerSecond: result.timings.decodeTokensPerSecond)
+    let memory = result.memory
+    self.memory = Memory(
+      weightsMappedBytes: memory.weightsMappedByteCount, weightsCopiedBytes: memory.weightsCopiedByteCount,
+      scratchPeakBytes: memory.scratchPeakByteCount, scratchDiscardedBytes: memory.scratchDiscardedByteCount,
+      cacheMappedBytes: memory.cacheMappedByteCount, rssAnonBytes: memory.residentAnonymousByteCount,
+      rssFileBytes: memory.residentFileByteCount, pssBytes: memory.proportionalByteCount)
+  }
+}
+
+/// A duration as a number of seconds.
+func seconds(_ duration: Duration) -> Double {
+  Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+}
