@@ -85,7 +85,7 @@ let package = Package(
       name: "BinderyCommand",
       dependencies: [
         "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
-        "WebAssembly", "VirtualMemory",
+        "WebAssembly", "VirtualMemory", "WASI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],

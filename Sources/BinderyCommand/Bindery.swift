@@ -25,7 +25,10 @@ struct BinderyCommand: ParsableCommand {
     abstract: "Runs machine-learning models as sandboxed WebAssembly guests.",
     discussion: "A first try: `bindery fetch smollm2-135m-instruct`, then `bindery run models/smollm2-135m-instruct --chat --prompt \"Hello\"`.",
     version: "0.1.0",
-    subcommands: [RunCommand.self, FetchCommand.self, TokenizeCommand.self, PerplexityCommand.self])
+    subcommands: [
+      RunCommand.self, FetchCommand.self, TokenizeCommand.self, PerplexityCommand.self, InspectCommand.self, ExecCommand.self,
+      LowerCommand.self, BenchCommand.self,
+    ])
 }
 
 /// The work failed for a reason that the user can act on.
@@ -45,10 +48,25 @@ func standardError(_ text: String) { FileHandle.standardError.write(Data(text.ut
 /// Writes text to standard output at once: generated text must not wait in a buffer.
 func standardOutput(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 
-/// Prints one JSON object on standard output.
-func printJSON(_ value: some Encodable) throws {
+/// Prints one JSON object on standard output, keys in snake case.
+/// - Parameter keysAsTheyAre: for objects whose keys are data (the keys of metadata), where only our own are to be changed.
+func printJSON(_ value: some Encodable, keysAsTheyAre: Bool = false) throws {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  encoder.keyEncodingStrategy = .convertToSnakeCase
+  encoder.keyEncodingStrategy = .custom { path in
+    // The keys of dictionaries are data.
+    let key = path[path.count - 1]
+    return keysAsTheyAre && path.count == 2 && path[0].stringValue == "metadata" ? key : SnakeCaseKey(key.stringValue)
+  }
   standardOutput(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
+}
+
+/// `tokenCount` as `token_count`.
+private struct SnakeCaseKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+
+  init(_ name: String) { stringValue = name.map { $0.isUppercase ? "_" + $0.lowercased() : String($0) }.joined() }
+  init?(stringValue: String) { self.init(stringValue) }
+  init?(intValue: Int) { nil }
 }
