@@ -29,7 +29,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     // Layer 0
@@ -87,7 +86,6 @@ let package = Package(
         "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
         "WebAssembly", "VirtualMemory", "WASI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
 

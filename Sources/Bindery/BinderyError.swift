@@ -1,7 +1,7 @@
 /// What a caller of this module has to handle: one type, the kind of the failure, one sentence, and what lies beneath.
 ///
-/// Three of the four kinds of errors; the fourth, a bug of ours, stops the process with the violated sentence. Nothing that a guest,
-/// a file or a request can do leads there.
+/// Three of the four kinds of errors; the fourth, a bug of ours, stops the process with the violated sentence. Nothing that a
+/// guest, a file or a request can do leads there.
 public struct BinderyError: Error, Sendable, CustomStringConvertible {
   public enum Kind: String, Sendable {
     /// A file, a program or a request is not what it must be. Trying again with the same input fails again.

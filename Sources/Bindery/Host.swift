@@ -82,12 +82,14 @@ public final class Host: Sendable {
   private static func program(for weights: WeightSet, bundle: ModelBundle?, path: String) throws(BinderyError) -> ModelProgram {
     if let name = bundle?.manifest.program {
       guard let program = ModelProgram(rawValue: name), program != .kernels else {
-        throw BinderyError(.malformedInput, "the bundle '\(bundle?.path ?? path)' asks for the program '\(name)', which this build does not have")
+        throw BinderyError(
+          .malformedInput, "the bundle '\(bundle?.path ?? path)' asks for the program '\(name)', which this build does not have")
       }
       return program
     }
     guard let architecture = weights.metadata.string("general.architecture") else {
-      throw BinderyError(.malformedInput, "'\(path)' does not name its architecture (general.architecture): give a program with --program")
+      throw BinderyError(
+        .malformedInput, "'\(path)' does not name its architecture (general.architecture): give a program with --program")
     }
     guard let program = ModelProgram.forArchitecture(architecture) else {
       throw BinderyError(
@@ -102,7 +104,8 @@ public final class Host: Sendable {
     try compiled(.builtIn(program), name: "the built-in program '\(program.rawValue)'") { () throws(BinderyError) in
       guard let bytes = program.bytes else {
         throw BinderyError(
-          .environment, "this build was made without the program '\(program.rawValue)': build it with models/build.sh, then build again")
+          .environment,
+          "this build was made without the program '\(program.rawValue)': build it with models/build.sh, then build again")
       }
       return bytes
     }
@@ -113,7 +116,8 @@ public final class Host: Sendable {
     do { file = try RegularFile(path: path) } catch { throw BinderyError(.environment, error.description, cause: error) }
     return try compiled(.file(file.identity), name: "'\(path)'") { () throws(BinderyError) in
       guard file.byteCount <= Self.programByteCountMax else {
-        throw BinderyError(.malformedInput, "'\(path)' has \(file.byteCount) bytes: a model program has at most \(Self.programByteCountMax)")
+        throw BinderyError(
+          .malformedInput, "'\(path)' has \(file.byteCount) bytes: a model program has at most \(Self.programByteCountMax)")
       }
       do throws(VirtualMemoryError) { return try file.read(at: 0, byteCount: Int(file.byteCount)) } catch {
         throw BinderyError(.environment, error.description, cause: error)

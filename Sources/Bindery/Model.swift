@@ -98,10 +98,13 @@ public final class Model: Sendable {
       throw BinderyError(.malformedInput, "'\(path)' has no chat template (it is no chat model): give a raw prompt instead")
     }
     let tokenizer = try tokenizer()
-    func text(_ id: TokenID?) -> String { id.flatMap { tokenizer.bytes(of: $0) }.map { String(decoding: $0, as: UTF8.self) } ?? "" }
+    func text(_ id: TokenID?) -> String {
+      id.flatMap { tokenizer.bytes(of: $0) }.map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
     do {
       return try ChatTemplate(source).render(
-        messages.map { ChatMessage(role: $0.role, content: $0.content) }, addGenerationPrompt: true, bosToken: text(tokenizer.bosID),
+        messages.map { ChatMessage(role: $0.role, content: $0.content) }, addGenerationPrompt: true,
+        bosToken: text(tokenizer.bosID),
         eosToken: text(tokenizer.eosID))
     } catch {
       throw BinderyError(.malformedInput, "'\(path)': \(error)", cause: error)

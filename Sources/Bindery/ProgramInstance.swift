@@ -33,7 +33,8 @@ final class ProgramInstance {
         weights: model.weights.memory,
         cache: try Memory(
           type: MemoryType(
-            addressType: .i64, limits: Limits(minimum: 0, maximum: Self.pageCountMax), attributes: MemoryAttributes(isVirtual: true)),
+            addressType: .i64, limits: Limits(minimum: 0, maximum: Self.pageCountMax),
+            attributes: MemoryAttributes(isVirtual: true)),
           limits: limits),
         scratch: try Memory(
           type: MemoryType(addressType: .i64, limits: Limits(minimum: 0, maximum: Self.pageCountMax)), limits: limits))
@@ -62,23 +63,28 @@ final class ProgramInstance {
     let version = try Self.call(try exports.function("program_abi", [], .i32), "program_abi").i32 ?? 0
     guard version == Self.abiVersion else {
       throw BinderyError(
-        .malformedInput, "the model program of '\(model.path)' speaks version \(version) of the program interface, expected \(Self.abiVersion)")
+        .malformedInput,
+        "the model program of '\(model.path)' speaks version \(version) of the program interface, expected \(Self.abiVersion)")
     }
     functions = Functions(
-      errorAddress: try exports.function("error_address", [], .i32), errorByteCount: try exports.function("error_byte_count", [], .i32),
+      errorAddress: try exports.function("error_address", [], .i32),
+      errorByteCount: try exports.function("error_byte_count", [], .i32),
       sequenceOpen: try exports.function("sequence_open", [.i32], .i32),
       sequenceTrim: try exports.function("sequence_trim", [.i32, .i32], .i32),
       sequenceClose: try exports.function("sequence_close", [.i32], .i32),
       passBegin: try exports.function("pass_begin", [.i32, .i32], .i64), forward: try exports.function("forward", [], .i64))
     try Self.configure(exports, memory: memory, functions: functions, model: model)
-    vocabularySize = Int(Int32(bitPattern: try Self.call(try exports.function("vocabulary_size", [], .i32), "vocabulary_size").i32 ?? 0))
-    contextLength = Int(Int32(bitPattern: try Self.call(try exports.function("context_length", [], .i32), "context_length").i32 ?? 0))
-    embeddingSize = Int(Int32(bitPattern: try Self.call(try exports.function("embedding_size", [], .i32), "embedding_size").i32 ?? 0))
+    vocabularySize = Int(
+      Int32(bitPattern: try Self.call(try exports.function("vocabulary_size", [], .i32), "vocabulary_size").i32 ?? 0))
+    contextLength = Int(
+      Int32(bitPattern: try Self.call(try exports.function("context_length", [], .i32), "context_length").i32 ?? 0))
+    embeddingSize = Int(
+      Int32(bitPattern: try Self.call(try exports.function("embedding_size", [], .i32), "embedding_size").i32 ?? 0))
     guard vocabularySize > 0, contextLength > 0, embeddingSize > 0 else {
       throw BinderyError(
         .malformedInput,
-        "the model program of '\(model.path)' reports a vocabulary of \(vocabularySize), a context of \(contextLength) and a width of "
-          + "\(embeddingSize): all must be above 0")
+        "the model program of '\(model.path)' reports a vocabulary of \(vocabularySize), a context of \(contextLength) and a "
+          + "width of \(embeddingSize): all must be above 0")
     }
   }
 
@@ -148,7 +154,8 @@ final class ProgramInstance {
     let configure = try exports.function("configure", [.i32, .i32], .i32)
     let address = try call(allocate, "allocate", .i32(Int32(clamping: catalog.count))).i32 ?? 0
     guard address != 0 else {
-      throw BinderyError(.environment, "the model program of '\(model.path)' has no memory for the catalog of \(catalog.count) bytes")
+      throw BinderyError(
+        .environment, "the model program of '\(model.path)' has no memory for the catalog of \(catalog.count) bytes")
     }
     do { try memory.write(catalog, address: UInt64(address)) } catch {
       throw BinderyError(.trap, "the model program allocated memory that it does not have: \(error)", cause: error)
@@ -161,7 +168,8 @@ final class ProgramInstance {
   }
 
   private static func logFunction(_ store: Store, _ log: (@Sendable (String) -> Void)?) -> Function {
-    Function(store: store, type: FunctionType(parameters: [.i32, .i32], results: []), name: "bindery.log") { caller, arguments, _ in
+    Function(store: store, type: FunctionType(parameters: [.i32, .i32], results: []), name: "bindery.log") {
+      caller, arguments, _ in
       guard let log, let memory = caller.instance?.memory("memory") else { return }
       let bytes = try memory.read(address: UInt64(arguments.i32(0)), byteCount: UInt64(arguments.i32(1)))
       log(String(decoding: bytes, as: UTF8.self))
@@ -209,7 +217,8 @@ private struct ProgramExports {
       throw BinderyError(.malformedInput, "the model program of '\(path)' exports no function '\(name)' \(type)")
     }
     guard function.type == type else {
-      throw BinderyError(.malformedInput, "the model program of '\(path)' exports '\(name)' as \(function.type), expected \(type)")
+      throw BinderyError(
+        .malformedInput, "the model program of '\(path)' exports '\(name)' as \(function.type), expected \(type)")
     }
     return function
   }

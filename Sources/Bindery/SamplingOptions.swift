@@ -11,7 +11,8 @@ public struct SamplingOptions: Sendable, Hashable {
   public var topP: Float
   /// Keep tokens at least this fraction as probable as the most probable one; 0 = all.
   public var minP: Float
-  /// Positive logits of recent tokens are divided by it and negative ones multiplied (CTRL, arXiv:1909.05858, section 4.1); 1 = off.
+  /// Positive logits of recent tokens are divided by it and negative ones multiplied (CTRL, arXiv:1909.05858, section 4.1); 1 =
+  /// off.
   public var repeatPenalty: Float
   /// How many of the latest tokens, prompt included, the repeat penalty looks at.
   public var repeatWindowTokenCount: Int
@@ -36,11 +37,15 @@ public struct SamplingOptions: Sendable, Hashable {
 
   /// The first option outside its range, as a sentence; nil when all are usable.
   public var problem: String? {
-    if !temperature.isFinite || temperature < 0 { return "the temperature must be a finite number of at least 0, found \(temperature)" }
+    if !temperature.isFinite || temperature < 0 {
+      return "the temperature must be a finite number of at least 0, found \(temperature)"
+    }
     if topK < 0 { return "top-k must be at least 0 (0 keeps all tokens), found \(topK)" }
     if !(topP > 0 && topP <= 1) { return "top-p must be above 0 and at most 1, found \(topP)" }
     if !(minP >= 0 && minP <= 1) { return "min-p must lie between 0 and 1, found \(minP)" }
-    if !repeatPenalty.isFinite || repeatPenalty <= 0 { return "the repeat penalty must be a finite number above 0, found \(repeatPenalty)" }
+    if !repeatPenalty.isFinite || repeatPenalty <= 0 {
+      return "the repeat penalty must be a finite number above 0, found \(repeatPenalty)"
+    }
     if repeatWindowTokenCount < 0 { return "the repeat window must be at least 0 tokens, found \(repeatWindowTokenCount)" }
     return nil
   }

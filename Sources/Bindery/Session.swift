@@ -35,7 +35,8 @@ public final class Session: Sendable {
 
   /// Generates tokens after the prompt.
   ///
-  /// - Parameter onText: called with each piece of text as soon as it is certain: whole characters, and no beginning of a stop string.
+  /// - Parameter onText: called with each piece of text as soon as it is certain: whole characters, and no beginning of a stop
+  ///   string.
   /// - Throws: `malformedInput` for an empty prompt, one that is longer than the context, or options out of range; `trap` if the
   ///   program fails; `environment` where memory is refused.
   public func generate(

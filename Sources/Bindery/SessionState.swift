@@ -121,11 +121,13 @@ struct SessionState {
     guard !tokens.isEmpty else { throw BinderyError(.malformedInput, "the prompt is empty: expected at least one token") }
     guard tokens.count <= program.contextLength else {
       throw BinderyError(
-        .malformedInput, "the prompt has \(tokens.count) tokens, but the model's context holds \(program.contextLength): shorten it")
+        .malformedInput,
+        "the prompt has \(tokens.count) tokens, but the model's context holds \(program.contextLength): shorten it")
     }
     if let token = tokens.first(where: { $0 < 0 || Int($0) >= program.vocabularySize }) {
       throw BinderyError(
-        .malformedInput, "the prompt holds the token \(token), but the model's vocabulary has the ids 0 to \(program.vocabularySize - 1)")
+        .malformedInput,
+        "the prompt holds the token \(token), but the model's vocabulary has the ids 0 to \(program.vocabularySize - 1)")
     }
   }
 
@@ -187,7 +189,8 @@ struct SessionState {
   // MARK: Passes
 
   /// Opens a sequence, or trims the one there is to what it has in common with the prompt.
-  /// - Returns: how many tokens of the prompt are in the cache already; at least the last one is not, since its logits are needed.
+  /// - Returns: how many tokens of the prompt are in the cache already; at least the last one is not, since its logits are
+  ///   needed.
   private mutating func prepare(for prompt: [Int32]) throws(BinderyError) -> Int {
     guard let sequence else {
       self.sequence = try program.openSequence(contextLength: program.contextLength)
@@ -226,8 +229,8 @@ struct SessionState {
     return logits
   }
 
-  /// Gives the activations back to the system: always after prefill and at the end; after a decode pass only where they are large.
-  /// (Giving back and faulting in again costs about 0.8 ms/MB: a tenth of a small model's pass.)
+  /// Gives the activations back to the system: always after prefill and at the end; after a decode pass only where they are
+  /// large. (Giving back and faulting in again costs about 0.8 ms/MB: a tenth of a small model's pass.)
   private mutating func discardScratch(isPrefill: Bool) {
     let scratch = program.memories.scratch
     guard scratch.pageCount > 0, isPrefill || scratch.byteCount > options.scratchKeptByteCountMax else { return }

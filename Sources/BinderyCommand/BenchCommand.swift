@@ -10,7 +10,9 @@ struct BenchCommand: ParsableCommand {
 struct BenchLLMCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "llm", abstract: "Measures prefill and decode of a model, with the names of llama-bench.",
-    discussion: "ppN: prefill of N tokens in one context. tgN: decode of N tokens, one a turn, in an empty context. Median of the repetitions.")
+    discussion:
+      "ppN: prefill of N tokens in one context. tgN: decode of N tokens, one a turn, from position 0. Medians."
+  )
 
   @Argument(help: "A bundle folder (or its name), or a .gguf file.")
   var model: String

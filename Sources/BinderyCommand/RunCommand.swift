@@ -109,7 +109,9 @@ struct RunCommand: ParsableCommand {
     let (timings, memory) = (result.timings, result.memory)
     func number(_ value: Double) -> String { String(format: value < 10 ? "%.1f" : "%.0f", value) }
     func size(_ bytes: UInt64) -> String {
-      bytes == 0 ? "0" : bytes < 1_000_000 ? String(format: "%.0f KB", Double(bytes) / 1e3) : String(format: "%.1f MB", Double(bytes) / 1e6)
+      bytes == 0
+        ? "0"
+        : bytes < 1_000_000 ? String(format: "%.0f KB", Double(bytes) / 1e3) : String(format: "%.1f MB", Double(bytes) / 1e6)
     }
     let end = result.finishReason == .cancelled ? "cancelled; " : ""
     return """

@@ -54,7 +54,9 @@ struct TokenizeCommand: ParsableCommand {
     }
     let path = inputFile ?? "-"
     let texts: [String]
-    do { texts = try JSONDecoder().decode([String].self, from: Data(try readText(path).utf8)) } catch let failure as CommandFailure {
+    do { texts = try JSONDecoder().decode([String].self, from: Data(try readText(path).utf8)) } catch let failure
+      as CommandFailure
+    {
       throw failure
     } catch {
       throw CommandFailure("'\(path)' is not what --input-file expects: a JSON list of strings")

@@ -6,14 +6,14 @@ import WasmRuntime
 /// kernels get only what it has checked. Large operations are split over the worker pool; the results do not depend on how.
 ///
 /// One provider belongs to one instance of a model program and runs on its thread.
-@safe package final class NativeProvider {
+@safe final class NativeProvider {
   private let memories: ProgramMemories
   private let workers: WorkerPool
   private let frame = OperationFrame()
   /// Quantised activations of one call, made once and read by all workers. Grows to the largest call, kept for the next.
   private var workspace: UnsafeMutableRawBufferPointer
 
-  package init(memories: ProgramMemories, workers: WorkerPool) {
+  init(memories: ProgramMemories, workers: WorkerPool) {
     self.memories = memories
     self.workers = workers
     unsafe workspace = .allocate(byteCount: 1 << 14, alignment: 64)
@@ -30,14 +30,6 @@ import WasmRuntime
     if kernel.readsWeights { try memories.weights.checkNotLost() }
   }
 
-  /// The same by name, for tests: arguments as in WebAssembly, floats as their bits.
-  package func perform(_ name: String, _ arguments: [UInt64]) throws {
-    guard let operation = TensorOperation.named(name), let kernel = NativeKernel(rawValue: name),
-      arguments.count == operation.parameters.count
-    else { throw OperationMisuse(operation: name, parameter: "the call", reason: "names no operation or has a wrong number of arguments") }
-    try perform(OperationPlan(operation), kernel) { arguments[$0] }
-  }
-
   // MARK: Operations. Indices are those of the parameters in TensorOperation+All.swift.
 
   // SAFETY (of all kernel calls below): pointers and counts come from the frame, which has checked for this call that every byte
@@ -52,7 +44,8 @@ import WasmRuntime
       let columns = f.int(5)
       rows(f.int(4), columns) { first, count in
         unsafe NativeKernels.getRows(
-          out: out.pointer + first * columns, weights: w.pointer, type: type, ids: ids.pointer + first, rows: count, columns: columns)
+          out: out.pointer + first * columns, weights: w.pointer, type: type, ids: ids.pointer + first, rows: count,
+          columns: columns)
       }
     case .rmsNorm:
       let (out, x, weight, type) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)), f.type(3))
@@ -60,7 +53,8 @@ import WasmRuntime
       rows(f.int(4), columns) { first, count in
         let offset = first * columns
         unsafe NativeKernels.rmsNorm(
-          out: out.pointer + offset, x: x.pointer + offset, weight: weight.pointer, type: type, rows: count, columns: columns, eps: eps)
+          out: out.pointer + offset, x: x.pointer + offset, weight: weight.pointer, type: type, rows: count, columns: columns,
+          eps: eps)
       }
     case .layerNorm:
       let (out, x, weight, bias) = unsafe (Shared(f.floats(0)), Shared(f.floats(1)), Shared(f.pointer(2)), Shared(f.pointer(3)))
@@ -86,7 +80,8 @@ import WasmRuntime
           out: out.pointer + first * columns, x: x.pointer + first * columns, rows: count, columns: columns)
       }
     case .topK:
-      unsafe NativeKernels.topK(values: f.floats(0), ids: f.int32s(1), x: f.floats(2), rows: f.int(3), columns: f.int(4), k: f.int(5))
+      unsafe NativeKernels.topK(
+        values: f.floats(0), ids: f.int32s(1), x: f.floats(2), rows: f.int(3), columns: f.int(4), k: f.int(5))
     case .rope:
       let (x, positions) = unsafe (Shared(f.floats(0)), Shared(f.int32s(1)))
       let (heads, headDim, ropeDim) = (f.int(3), f.int(4), f.int(5))
@@ -143,7 +138,8 @@ import WasmRuntime
     if byteCount > 0 {
       rows(rowCount, columnsIn) { first, count in
         unsafe NativeKernels.matmulPrepare(
-          x: x.pointer, rows: rowCount, columnsIn: columnsIn, type: type, into: activations.pointer, firstRow: first, rowCount: count)
+          x: x.pointer, rows: rowCount, columnsIn: columnsIn, type: type, into: activations.pointer, firstRow: first,
+          rowCount: count)
       }
     }
     // Pieces are whole tiles of the kernels; of a large matrix they are larger, at least 16 per thread.
@@ -181,7 +177,8 @@ import WasmRuntime
       let first = (rowPieceCount - 1 - piece / groupCount) * rowsPerPiece
       unsafe NativeKernels.attentionSlice(
         out: out.pointer, q: q.pointer, bases: bases.pointer, positions: positions.pointer, cache: cache.pointer,
-        keyPlaneOffset: keyPlane, valuePlaneOffset: valuePlane, chunkPositions: chunk, chunkStride: stride, rows: rowCount, heads: heads,
+        keyPlaneOffset: keyPlane, valuePlaneOffset: valuePlane, chunkPositions: chunk, chunkStride: stride, rows: rowCount,
+        heads: heads,
         keyValueHeads: keyValueHeads, headDimension: headDim, type: type, scale: scale, window: window, softcap: softcap,
         firstRow: first, rowCount: min(rowsPerPiece, rowCount - first), firstHead: piece % groupCount * headsPerPiece,
         headCount: headsPerPiece)

@@ -87,7 +87,8 @@ import Tensors
     case .sumAtMost(let a, let b, let c):
       // Counts have 31 bits, so the sum does not wrap.
       if raw[a] + raw[b] > raw[c] {
-        throw misuse(plan, a, "and \(name(plan, b)) must sum to at most \(name(plan, c)) = \(raw[c]), found \(raw[a]) and \(raw[b])")
+        throw misuse(
+          plan, a, "and \(name(plan, b)) must sum to at most \(name(plan, c)) = \(raw[c]), found \(raw[a]) and \(raw[b])")
       }
     case .atLeast(let a, let minimum):
       if Int64(bitPattern: raw[a]) < minimum { throw misuse(plan, a, "must be at least \(minimum), found \(raw[a])") }
@@ -223,7 +224,8 @@ import Tensors
   ) throws(OperationMisuse) {
     guard let type = ElementType(rawValue: type(cache.type)) else { throw misuse(plan, cache.type, "is no element type") }
     let width = raw[cache.width.0].multipliedReportingOverflow(by: cache.width.1 >= 0 ? raw[cache.width.1] : 1)
-    guard !width.overflow, let length = Int(exactly: width.partialValue), let rowByteCount = type.rowByteCount(elementCount: length)
+    guard !width.overflow, let length = Int(exactly: width.partialValue),
+      let rowByteCount = type.rowByteCount(elementCount: length)
     else { throw misuse(plan, cache.width.0, "makes cache rows too long") }
     let chunk = int(cache.chunkPositions).multipliedReportingOverflow(by: rowByteCount)
     if chunk.overflow || int(cache.chunkStride) < chunk.partialValue {
@@ -253,7 +255,8 @@ import Tensors
         last = max(last, position)
         row += 1
       } while unsafe row < rows && bases[row] == base && (cache.isHistory || positions[row] == positions[row - 1] &+ 1)
-      try checkCacheRange(plan, cache, memories, base: base, first...last, rowByteCount: rowByteCount, row: start, isWrite: isWrite)
+      try checkCacheRange(
+        plan, cache, memories, base: base, first...last, rowByteCount: rowByteCount, row: start, isWrite: isWrite)
     }
   }
 
@@ -279,7 +282,9 @@ import Tensors
     // Addresses ascend with positions (chunks do not overlap), and usually all chunks of a sequence lie in one accessible run of
     // pages: then one check covers them.
     // SAFETY: only asked for its error; the kernels use the memory's base.
-    if unsafe (try? memories.pointer(.cache, UInt64(lowest), UInt64(highest - lowest + rowByteCount), isWrite: isWrite)) != nil { return }
+    if unsafe (try? memories.pointer(.cache, UInt64(lowest), UInt64(highest - lowest + rowByteCount), isWrite: isWrite)) != nil {
+      return
+    }
     while position <= positions.upperBound {
       let end = min(positions.upperBound, position / chunk * chunk + chunk - 1)
       guard let from = address(position), let to = address(end) else {
@@ -291,8 +296,8 @@ import Tensors
       } catch {
         throw misuse(
           plan, cache.bases,
-          "row \(row): positions \(position) to \(end) of its sequence, at \(hexadecimal(UInt64(from))) of memory cache, cannot be "
-            + "\(isWrite ? "written" : "read"): \(error)")
+          "row \(row): positions \(position) to \(end) of its sequence, at \(hexadecimal(UInt64(from))) of memory cache, cannot "
+            + "be \(isWrite ? "written" : "read"): \(error)")
       }
       position = end + 1
     }

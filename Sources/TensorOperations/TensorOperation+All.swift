@@ -22,7 +22,8 @@ extension TensorOperation {
     .out("out", ["rows", "columns_out"]), .input("x", ["rows", "columns_in"]),
     .weights("w", ["columns_out", "columns_in"]), .type, .count("rows"), .count("columns_in"), .count("columns_out"),
   ]
-  private static let matmulSummary = "out[rows, columns_out] = x[rows, columns_in] · Wᵀ, W row-major [columns_out, columns_in] of `type`."
+  private static let matmulSummary =
+    "out[rows, columns_out] = x[rows, columns_in] · Wᵀ, W row-major [columns_out, columns_in] of `type`."
   /// Providers may quantise the activations to 8 bits before an integer product, as ggml does.
   private static let quantizedTolerance = ReferenceKernels.quantizedActivationTolerance
   private static let floatTolerance = ReferenceKernels.floatTolerance
@@ -32,7 +33,8 @@ extension TensorOperation {
     .init(
       "matmul_slice", "The columns first ..< first + count of `matmul`'s out, which keeps its row stride columns_out.",
       matmulParameters + [.count("first"), .count("count")],
-      [.type("type", weightTypes), .sumAtMost("first", "count", "columns_out")], tolerance: quantizedTolerance, sliceOf: "matmul"),
+      [.type("type", weightTypes), .sumAtMost("first", "count", "columns_out")], tolerance: quantizedTolerance,
+      sliceOf: "matmul"),
   ]
 
   // MARK: Rows
@@ -47,7 +49,8 @@ extension TensorOperation {
     .init(
       "rms_norm", "out = x / √(mean(x²) + eps) · weight, row by row (arXiv:1910.07467).",
       [
-        .out("out", ["rows", "columns"], mayEqual: ["x"]), .input("x", ["rows", "columns"]), .weights("weight", ["columns"]), .type,
+        .out("out", ["rows", "columns"], mayEqual: ["x"]), .input("x", ["rows", "columns"]), .weights("weight", ["columns"]),
+        .type,
         .count("rows"), .count("columns"), .scalar("eps"),
       ], [.type("type", vectorTypes)], tolerance: floatTolerance),
     .init(
@@ -89,16 +92,18 @@ extension TensorOperation {
   private static let positional: [TensorOperation] = [
     .init(
       "rope",
-      "Rotates pairs of each head's first rope_dim elements in place by position · scale · base^(-2i / rope_dim) (arXiv:2104.09864). "
-        + "mode 0: adjacent pairs (2i, 2i + 1); mode 1: halves (i, i + rope_dim / 2).",
+      "Rotates pairs of each head's first rope_dim elements in place by position · scale · base^(-2i / rope_dim) "
+        + "(arXiv:2104.09864). mode 0: adjacent pairs (2i, 2i + 1); mode 1: halves (i, i + rope_dim / 2).",
       [
         .inOut("x", ["rows", "heads", "head_dim"]), .index("positions", .i32, ["rows"]), .count("rows"), .count("heads"),
         .count("head_dim"), .count("rope_dim"), .scalar("base"), .scalar("scale"), .count("mode"),
       ], [.atMost("rope_dim", "head_dim"), .even("rope_dim"), .oneOf("mode", [0, 1])], tolerance: ReferenceKernels.ropeTolerance),
     .init(
-      "cache_append", "Stores row r of x, converted to `type`, at position positions[r] of the cache plane whose sequence starts at bases[r].",
+      "cache_append",
+      "Stores row r of x, converted to `type`, at position positions[r] of the cache plane whose sequence starts at bases[r].",
       [
-        .input("x", ["rows", "width"]), .index("bases", .i64, ["rows"]), .index("positions", .i32, ["rows"]), .offset("plane_offset"),
+        .input("x", ["rows", "width"]), .index("bases", .i64, ["rows"]), .index("positions", .i32, ["rows"]),
+        .offset("plane_offset"),
       ] + cacheParameters + [.count("rows"), .count("width"), .type],
       [
         .type("type", cacheTypes), .atLeast("chunk_positions", 1), .atLeast("width", 1),
@@ -107,10 +112,12 @@ extension TensorOperation {
     .init(
       "attention",
       "Row r attends positions 0...positions[r] of its own sequence (with a window: the last `window` of them): "
-        + "softmax(q · kᵀ · scale) · v, head h with key/value head h · kv_heads / heads (arXiv:2305.13245). softcap c > 0: scores become c · tanh(score / c).",
+        + "softmax(q · kᵀ · scale) · v, head h with key/value head h · kv_heads / heads (arXiv:2305.13245). "
+        + "softcap c > 0: scores become c · tanh(score / c).",
       attentionParameters, attentionRules, tolerance: ReferenceKernels.attentionTolerance),
     .init(
-      "attention_slice", "The rows first_row ..< first_row + row_count and heads first_head ..< first_head + head_count of `attention`'s out.",
+      "attention_slice",
+      "The rows first_row ..< first_row + row_count and heads first_head ..< first_head + head_count of `attention`'s out.",
       attentionParameters + [.count("first_row"), .count("row_count"), .count("first_head"), .count("head_count")],
       attentionRules + [.sumAtMost("first_row", "row_count", "rows"), .sumAtMost("first_head", "head_count", "heads")],
       tolerance: ReferenceKernels.attentionTolerance, sliceOf: "attention"),
@@ -148,7 +155,8 @@ extension TensorOperation {
     .init(
       "top_k", "The k largest of each row, descending, ties by lower id: their values and ids.",
       [
-        .out("values", ["rows", "k"]), .outIndex("ids", ["rows", "k"]), .input("x", ["rows", "columns"]), .count("rows"), .count("columns"),
+        .out("values", ["rows", "k"]), .outIndex("ids", ["rows", "k"]), .input("x", ["rows", "columns"]), .count("rows"),
+        .count("columns"),
         .count("k"),
       ], [.atMost("k", "columns")], tolerance: .exact)
   ]
@@ -158,7 +166,8 @@ extension TensorOperation {
 
 extension TensorOperation {
   fileprivate init(
-    _ name: String, _ summary: String, _ parameters: [Parameter], _ rules: [Rule], tolerance: KernelTolerance, sliceOf: String? = nil
+    _ name: String, _ summary: String, _ parameters: [Parameter], _ rules: [Rule], tolerance: KernelTolerance,
+    sliceOf: String? = nil
   ) {
     self.init(
       name: name, summary: summary, parameters: parameters, rules: rules, tolerance: tolerance, sliceOf: sliceOf)

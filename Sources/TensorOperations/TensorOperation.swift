@@ -4,7 +4,8 @@ import Tensors
 /// in, its shapes, the rules its arguments must keep, and how closely the providers agree.
 ///
 /// `TensorOperation.all` is the only place where the operations are defined. The native provider's host functions and their
-/// argument checks, the check of a kernel module's exports, the documentation table and the comparison tests are all made from it.
+/// argument checks, the check of a kernel module's exports, the documentation table and the comparison tests are all made from
+/// it.
 public struct TensorOperation: Sendable {
   /// The name of the import, `tensor.<name>`, and of the export of a kernel module.
   public let name: String

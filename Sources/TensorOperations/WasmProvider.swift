@@ -3,8 +3,8 @@ import WasmRuntime
 
 /// Splits an operation over instances of the kernel module, one per worker, on the same memories.
 ///
-/// An instance belongs to one worker and runs on one thread at a time; the workers write disjoint parts of the output, and no page
-/// state changes while they run. Operations without slices never come here: they are linked directly.
+/// An instance belongs to one worker and runs on one thread at a time; the workers write disjoint parts of the output, and no
+/// page state changes while they run. Operations without slices never come here: they are linked directly.
 final class WasmProvider {
   /// The kernel instance of one worker, in a store of its own.
   private struct Lane: @unchecked Sendable {
@@ -15,7 +15,9 @@ final class WasmProvider {
 
   /// An argument of a call, free to travel to another thread.
   enum Scalar: Sendable {
-    case i32(UInt32), i64(UInt64), f32(UInt32)
+    case i32(UInt32)
+    case i64(UInt64)
+    case f32(UInt32)
 
     var value: Value {
       switch self {

@@ -174,7 +174,8 @@ private final class ThreadStart: Sendable {
   }
 }
 
-/// A counter that threads wait on: they spin a little, then sleep in the kernel; raising it costs a system call only if one sleeps.
+/// A counter that threads wait on: they spin a little, then sleep in the kernel; raising it costs a system call only if one
+/// sleeps.
 @safe private final class Signal: @unchecked Sendable {
   // Unchecked: the two words are only touched by the atomic operations of CPlatform, and live as long as this object.
   private let words: UnsafeMutablePointer<UInt32>

@@ -6,8 +6,10 @@ import Tensors
 /// Little-endian, nothing aligned:
 ///
 ///     u32 'BNDC'   u32 version = 1   u32 metadata count   u32 tensor count
-///     metadata: u32 key length, key, u8 kind (0 bool, 1 i64, 2 f64, 3 string), then i64 (bool as 0 or 1), f64, or u32 length and bytes
-///     tensor:   u32 name length, name, u32 ggml type, u32 rank, u64 dimensions[rank] (outermost first), u64 address, u64 byte count
+///     metadata: u32 key length, key, u8 kind (0 bool, 1 i64, 2 f64, 3 string), then i64 (bool as 0 or 1), f64, or u32
+///               length and bytes
+///     tensor:   u32 name length, name, u32 ggml type, u32 rank, u64 dimensions[rank] (outermost first), u64 address, u64
+///               byte count
 ///
 /// Arrays of the metadata stay in the file; an array `K` contributes its length as the integer `K.count`.
 public enum ProgramCatalog {

@@ -5,8 +5,8 @@ import VirtualMemory
 import WasmRuntime
 import WebAssembly
 
-/// Opens weight files, checks their headers, and brings them into a guest memory; each set of files once per process, however many
-/// models and sessions use it.
+/// Opens weight files, checks their headers, and brings them into a guest memory; each set of files once per process, however
+/// many models and sessions use it.
 ///
 /// Files are told apart by device, inode, length and time of modification, so that a file that was replaced is opened anew while
 /// those who use the old one keep it.
@@ -156,7 +156,8 @@ public final class TensorStore: Sendable {
         }
       }
     } catch {
-      throw TensorStoreError(.environment, path: path, "its contents disappeared while the header was read: \(error)", cause: error)
+      throw TensorStoreError(
+        .environment, path: path, "its contents disappeared while the header was read: \(error)", cause: error)
     }
     switch result {
     case .success(let catalog): return catalog

@@ -19,8 +19,8 @@ public enum WeightPlacement: String, Hashable, Sendable, CaseIterable {
 ///     0                     addresses[1]                          (multiples of 64 KiB)
 ///     |  file 0, as on disk |  file 1, as on disk  |  ...  |
 ///
-/// The address of a tensor is the address of its file plus its offset in the file. The memory's pages are read-only and pinned: no
-/// guest can unmap or change what another one reads.
+/// The address of a tensor is the address of its file plus its offset in the file. The memory's pages are read-only and pinned:
+/// no guest can unmap or change what another one reads.
 public final class WeightSet: Sendable {
   public struct File: Sendable {
     public let path: String
@@ -64,7 +64,8 @@ public final class WeightSet: Sendable {
         return Swift.Result { try body(span) }
       }
     } catch {
-      throw TensorStoreError(.environment, path: file.path, "its contents disappeared while they were in use: \(error)", cause: error)
+      throw TensorStoreError(
+        .environment, path: file.path, "its contents disappeared while they were in use: \(error)", cause: error)
     }
   }
 }

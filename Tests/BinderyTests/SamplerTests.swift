@@ -51,7 +51,9 @@ struct SamplerTests {
     let total = weights.reduce(0, +)
     let count = 40_000
     var histogram = [Int](repeating: 0, count: 4)
-    for token in Self.draws(SamplingOptions(temperature: temperature, seed: 7), logits, count: count) { histogram[Int(token)] += 1 }
+    for token in Self.draws(SamplingOptions(temperature: temperature, seed: 7), logits, count: count) {
+      histogram[Int(token)] += 1
+    }
     for index in logits.indices {
       let expected = weights[index] / total
       let deviation = 5 * (expected * (1 - expected) / Double(count)).squareRoot()
@@ -115,10 +117,12 @@ struct SamplerTests {
     #expect(Self.sample(&sampler, logits) == 0, "0 has left the window of two")
   }
 
-  @Test("options outside their ranges are named", arguments: [
-    SamplingOptions(temperature: -1), SamplingOptions(temperature: .nan), SamplingOptions(topK: -1), SamplingOptions(topP: 0),
-    SamplingOptions(topP: 1.5), SamplingOptions(minP: -0.1), SamplingOptions(repeatPenalty: 0),
-  ])
+  @Test(
+    "options outside their ranges are named",
+    arguments: [
+      SamplingOptions(temperature: -1), SamplingOptions(temperature: .nan), SamplingOptions(topK: -1), SamplingOptions(topP: 0),
+      SamplingOptions(topP: 1.5), SamplingOptions(minP: -0.1), SamplingOptions(repeatPenalty: 0),
+    ])
   func problems(options: SamplingOptions) { #expect(options.problem != nil) }
 
   @Test("log-probabilities sum to one and come best first")

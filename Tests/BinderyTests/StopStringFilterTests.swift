@@ -56,7 +56,9 @@ struct StopStringFilterTests {
     for seed in UInt64(0)..<300 {
       var generator = SeededGenerator(seed: seed)
       let text = String((0..<40).map { _ in "abc".randomElement(using: &generator)! })
-      let stops = (0..<2).map { _ in String((0..<Int.random(in: 1...4, using: &generator)).map { _ in "abc".randomElement(using: &generator)! }) }
+      let stops = (0..<2).map { _ in
+        String((0..<Int.random(in: 1...4, using: &generator)).map { _ in "abc".randomElement(using: &generator)! })
+      }
       let expected = stops.compactMap { text.firstRange(of: $0)?.lowerBound }.min().map { String(text[..<$0]) } ?? text
       var pieces: [String] = []
       var rest = Substring(text)

@@ -1,11 +1,11 @@
-import Testing
 import TensorOperations
 import Tensors
+import Testing
 import WasmRuntime
 import _TestSupport
 
-/// Arguments that a guest may get wrong, by accident or on purpose. Each is refused with a sentence that names the operation and the
-/// operand, before anything is read or written.
+/// Arguments that a guest may get wrong, by accident or on purpose. Each is refused with a sentence that names the operation and
+/// the operand, before anything is read or written.
 @Suite("Misuse of native tensor operations")
 struct MisuseTests {
   private static func refused(_ parts: String..., call: (OperationBench) throws -> Void) throws {
@@ -130,6 +130,34 @@ struct MisuseTests {
     // A write needs more than read.
     #expect(throws: OperationMisuse.self) {
       try bench.call("cache_append", 4096, 8192, 8200, 0, 64, 4096, 1, 16, 1)
+    }
+  }
+}
+
+/// The wasm provider is a guest: it traps by itself, whatever the arguments.
+@Suite("Misuse of tensor operations of the wasm provider")
+struct WasmMisuseTests {
+  @Test("every kind of misuse traps", arguments: [OperationBench.Provider.wasm, .wasmOnTwoThreads])
+  func traps(provider: OperationBench.Provider) throws {
+    let end = 2 * OperationBench.page
+    func expectTrap(_ what: String, _ call: (OperationBench) throws -> Void) throws {
+      let bench = try OperationBench(provider, scratchPageCount: 2, weightsPageCount: 2, cachePageCount: 2)
+      #expect(throws: WasmError.self, "\(what)") { try call(bench) }
+    }
+    try expectTrap("past the end") { try $0.call("add", (end - 4).at, 0, 64, 2) }
+    try expectTrap("past the end of the weights") { try $0.call("matmul", 0, 4096, (end - 4).at, 0, 1, 2, 1) }
+    try expectTrap("unknown type") { try $0.call("matmul", 0, 4096, 0, 99, 1, 32, 1) }
+    try expectTrap("no whole blocks") { try $0.call("matmul", 0, 4096, 0, 3, 1, 33, 1) }
+    try expectTrap("id out of range") {
+      try $0.memories.scratch.write(elements: [Int32(4)], address: 1024)
+      try $0.call("get_rows", 0, 0, 0, 1024, 1, 8, 4)
+    }
+    try expectTrap("unmapped cache") {
+      try $0.call("attention", 0, 4096, 8192, 8200, 0, 2048, 64, 4096, 1, 1, 1, 16, 1, 1.0, 0, 0.0)
+    }
+    try expectTrap("unmapped weights") {
+      try $0.memories.weights.unmap(address: 0, byteCount: end)
+      try $0.call("matmul", 0, 4096, 0, 0, 1, 2, 1)
     }
   }
 }

@@ -1,5 +1,7 @@
+import ModelPrograms
 import TensorOperations
 import Tensors
+import Testing
 import WasmRuntime
 import WebAssembly
 import _TestSupport
@@ -7,11 +9,14 @@ import _TestSupport
 /// Three memories and one provider: operands are put into the memories, an operation is called with addresses, results are read.
 final class OperationBench {
   enum Provider: String, CaseIterable, Sendable {
-    case native, nativeOnTwoThreads
+    case native, nativeOnTwoThreads, wasm, wasmOnTwoThreads
+
+    var threadCount: Int { self == .nativeOnTwoThreads || self == .wasmOnTwoThreads ? 2 : 1 }
+    var isNative: Bool { self == .native || self == .nativeOnTwoThreads }
   }
 
   let memories: ProgramMemories
-  private let perform: (String, [UInt64]) throws -> Void
+  private let imports: Imports
   private var scratchEnd: UInt64 = 0
   private var weightsEnd: UInt64 = 0
 
@@ -25,12 +30,25 @@ final class OperationBench {
     }
     memories = ProgramMemories(
       weights: try virtual(weightsPageCount), cache: try virtual(cachePageCount),
-      scratch: try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: scratchPageCount, maximum: scratchPageCount))))
+      scratch: try Memory(
+        type: MemoryType(addressType: .i64, limits: Limits(minimum: scratchPageCount, maximum: scratchPageCount))))
     _ = try memories.weights.map(address: 0, byteCount: weightsPageCount * Self.page, protection: .readWrite)
-    let workers = WorkerPool(threadCount: provider == .nativeOnTwoThreads ? 2 : 1)
-    let native = NativeProvider(memories: memories, workers: workers)
-    perform = { try native.perform($0, $1) }
+    let engine = provider.isNative ? Engine() : Self.kernels.engine
+    var imports = Imports()
+    try TensorModule.define(
+      in: &imports, store: Store(engine: engine), memories: memories,
+      provider: provider.isNative ? .native : .wasm(try KernelModule(Self.kernels)),
+      workers: WorkerPool(threadCount: provider.threadCount))
+    self.imports = imports
   }
+
+  /// The kernel module of this build, compiled once.
+  private static let kernels: CompiledModule = {
+    guard let bytes = ModelProgram.kernels.bytes, let module = try? CompiledModule(engine: Engine(), bytes: bytes) else {
+      preconditionFailure("this build has no kernel module: models/programs/kernels.wasm")
+    }
+    return module
+  }()
 
   /// Puts floats into scratch, at an address that is a multiple of 4 and often of nothing more.
   func scratch(_ values: [Float]) throws -> UInt64 {
@@ -73,7 +91,23 @@ final class OperationBench {
     try memories.scratch.read(Float.self, address: address, count: count)
   }
 
-  func call(_ name: String, _ arguments: Argument...) throws { try perform(name, arguments.map(\.bits)) }
+  /// Calls an import of module `tensor`, as a model program would. What the native provider refuses is thrown as it is.
+  func call(_ name: String, _ arguments: Argument...) throws {
+    guard case .function(let function)? = imports["tensor", name] else { throw WasmError.argumentMismatch("no import \(name)") }
+    do throws(WasmError) {
+      try function(
+        zip(arguments, function.type.parameters).map { argument, type in
+          switch type {
+          case .i64: .i64(argument.bits)
+          case .f32: .f32(UInt32(truncatingIfNeeded: argument.bits))
+          default: .i32(UInt32(truncatingIfNeeded: argument.bits))
+          }
+        })
+    } catch {
+      if case .trap(let trap) = error, let misuse = trap.cause as? OperationMisuse { throw misuse }
+      throw error
+    }
+  }
 
   struct Argument: ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral {
     let bits: UInt64

@@ -1,11 +1,11 @@
-import Testing
 import TensorOperations
 import Tensors
+import Testing
 import WasmRuntime
 import _TestSupport
 
-/// Every operation of every provider against the plain reference kernels, over random and awkward shapes, within the tolerance that
-/// stands beside the operation's definition.
+/// Every operation of every provider against the plain reference kernels, over random and awkward shapes, within the tolerance
+/// that stands beside the operation's definition.
 @Suite("Providers against the reference kernels")
 struct ReferenceComparisonTests {
   typealias Provider = OperationBench.Provider
@@ -62,7 +62,9 @@ struct ReferenceComparisonTests {
     var random = RandomOperands(seed: UInt64(type.rawValue) + 300)
     for (rows, columns) in Self.rowShapes {
       let x = random.floats(rows * columns, scale: 3)
-      let (weight, bias) = (try random.weights(type, rows: 1, columns: columns), try random.weights(type, rows: 1, columns: columns))
+      let (weight, bias) = (
+        try random.weights(type, rows: 1, columns: columns), try random.weights(type, rows: 1, columns: columns)
+      )
       let (w, b) = (try bench.weights(weight), try bench.weights(bias))
       let out = try bench.output(rows * columns)
       let input = try bench.scratch(x)
@@ -70,7 +72,8 @@ struct ReferenceComparisonTests {
       try bench.call("rms_norm", out.at, input.at, w.at, type.n, rows.n, columns.n, 1e-5)
       try Self.expectClose(
         try bench.floats(out, x.count),
-        try ReferenceKernels.rmsNorm(x: x, weight: weight, type: type, rows: rows, columns: columns, epsilon: 1e-5), "rms_norm", shape)
+        try ReferenceKernels.rmsNorm(x: x, weight: weight, type: type, rows: rows, columns: columns, epsilon: 1e-5), "rms_norm",
+        shape)
       try bench.call("layer_norm", out.at, input.at, w.at, b.at, type.n, rows.n, columns.n, 1e-5)
       try Self.expectClose(
         try bench.floats(out, x.count),
@@ -92,7 +95,7 @@ struct ReferenceComparisonTests {
     }
   }
 
-  @Test("elementwise operations", arguments: Provider.allCases, [0, 1, 7, 33, 100_003])
+  @Test("elementwise operations", arguments: Provider.allCases, [0, 1, 7, 33, 40_003])
   func elementwise(provider: Provider, count: Int) throws {
     let bench = try OperationBench(provider)
     var random = RandomOperands(seed: UInt64(count) + 400)
@@ -134,7 +137,8 @@ struct ReferenceComparisonTests {
         x: x, positions: positions, heads: heads, headDimension: headDim, ropeDimension: ropeDim, base: 100_000, scale: 1,
         mode: try #require(ReferenceKernels.RopeMode(rawValue: Int32(mode))))
       try Self.expectClose(
-        try bench.floats(address, x.count), expected, "rope", "mode \(mode) [\(rows), \(heads), \(headDim)] of \(ropeDim), seed \(random.seed)")
+        try bench.floats(address, x.count), expected, "rope",
+        "mode \(mode) [\(rows), \(heads), \(headDim)] of \(ropeDim), seed \(random.seed)")
     }
   }
 
@@ -165,7 +169,8 @@ struct ReferenceComparisonTests {
       for plane in [0, valuePlane] {
         let x = random.floats(allBases.count * width)
         try bench.call(
-          "cache_append", try bench.scratch(x).at, b.at, p.at, plane.n, chunk.n, layout.chunkByteStride.n, allBases.count.n, width.n,
+          "cache_append", try bench.scratch(x).at, b.at, p.at, plane.n, chunk.n, layout.chunkByteStride.n, allBases.count.n,
+          width.n,
           type.n)
         try ReferenceKernels.cacheAppend(
           cache: &reference, x: x, bases: allBases, positions: allPositions, planeOffset: Int64(plane), layout: layout)
@@ -177,10 +182,12 @@ struct ReferenceComparisonTests {
       let out = try bench.output(query.count)
       let scale = 1 / Float(headDim).squareRoot()
       try bench.call(
-        "attention", out.at, try bench.scratch(query).at, b.at, p.at, 0, valuePlane.n, chunk.n, layout.chunkByteStride.n, rows.n, heads.n,
+        "attention", out.at, try bench.scratch(query).at, b.at, p.at, 0, valuePlane.n, chunk.n, layout.chunkByteStride.n, rows.n,
+        heads.n,
         keyValueHeads.n, headDim.n, type.n, scale.f, window.n, softcap.f)
       let expected = try ReferenceKernels.attention(
-        cache: reference, query: query, bases: allBases, positions: allPositions, keyPlaneOffset: 0, valuePlaneOffset: Int64(valuePlane),
+        cache: reference, query: query, bases: allBases, positions: allPositions, keyPlaneOffset: 0,
+        valuePlaneOffset: Int64(valuePlane),
         layout: layout, heads: heads, keyValueHeads: keyValueHeads, headDimension: headDim, scale: scale, window: window,
         softcap: softcap)
       try Self.expectClose(

@@ -1,5 +1,7 @@
-import Testing
+import Foundation
 import TensorOperations
+import Testing
+import _TestSupport
 
 @Suite("The definition of the tensor module")
 struct TensorOperationTests {
@@ -31,20 +33,39 @@ struct TensorOperationTests {
     #expect(TensorOperation.imports.count == 18)
   }
 
-  @Test("signatures are those of version 1 of the module", arguments: [
-    ("matmul", "i64 i64 i64 i32 i32 i32 i32"),
-    ("get_rows", "i64 i64 i32 i64 i32 i32 i32"),
-    ("rms_norm", "i64 i64 i64 i32 i32 i32 f32"),
-    ("layer_norm", "i64 i64 i64 i64 i32 i32 i32 f32"),
-    ("rope", "i64 i64 i32 i32 i32 i32 f32 f32 i32"),
-    ("cache_append", "i64 i64 i64 i64 i32 i64 i32 i32 i32"),
-    ("attention", "i64 i64 i64 i64 i64 i64 i32 i64 i32 i32 i32 i32 i32 f32 i32 f32"),
-    ("add", "i64 i64 i64 i64"), ("scale", "i64 i64 i64 f32"), ("add_bias", "i64 i64 i64 i32 i32 i32"),
-    ("silu", "i64 i64 i64"), ("silu_mul", "i64 i64 i64 i64"), ("softmax", "i64 i64 i32 i32"),
-    ("top_k", "i64 i64 i64 i32 i32 i32"), ("matmul_slice", "i64 i64 i64 i32 i32 i32 i32 i32 i32"),
-    ("attention_slice", "i64 i64 i64 i64 i64 i64 i32 i64 i32 i32 i32 i32 i32 f32 i32 f32 i32 i32 i32 i32"),
-  ])
+  @Test(
+    "signatures are those of version 1 of the module",
+    arguments: [
+      ("matmul", "i64 i64 i64 i32 i32 i32 i32"),
+      ("get_rows", "i64 i64 i32 i64 i32 i32 i32"),
+      ("rms_norm", "i64 i64 i64 i32 i32 i32 f32"),
+      ("layer_norm", "i64 i64 i64 i64 i32 i32 i32 f32"),
+      ("rope", "i64 i64 i32 i32 i32 i32 f32 f32 i32"),
+      ("cache_append", "i64 i64 i64 i64 i32 i64 i32 i32 i32"),
+      ("attention", "i64 i64 i64 i64 i64 i64 i32 i64 i32 i32 i32 i32 i32 f32 i32 f32"),
+      ("add", "i64 i64 i64 i64"), ("scale", "i64 i64 i64 f32"), ("add_bias", "i64 i64 i64 i32 i32 i32"),
+      ("silu", "i64 i64 i64"), ("silu_mul", "i64 i64 i64 i64"), ("softmax", "i64 i64 i32 i32"),
+      ("top_k", "i64 i64 i64 i32 i32 i32"), ("matmul_slice", "i64 i64 i64 i32 i32 i32 i32 i32 i32"),
+      ("attention_slice", "i64 i64 i64 i64 i64 i64 i32 i64 i32 i32 i32 i32 i32 f32 i32 f32 i32 i32 i32 i32"),
+    ])
   func signatures(name: String, expected: String) throws {
     #expect(try #require(TensorOperation.named(name)).signature == "(param \(expected))")
+  }
+}
+
+@Suite("The documentation of the tensor module")
+struct TensorOperationDocumentationTests {
+  /// With BINDERY_UPDATE_DOCUMENTATION set, the table is written; otherwise compared.
+  @Test("the page of the room holds the table of the definition")
+  func pageIsFresh() throws {
+    let page = Repository.path("Sources/TensorOperations/TensorOperations.docc/TensorOperations.md")
+    let text = try String(contentsOf: page, encoding: .utf8)
+    let heading = "Tolerances are normalised squared errors against the reference kernels.\n\n"
+    let start = try #require(text.range(of: heading)).upperBound
+    if ProcessInfo.processInfo.environment["BINDERY_UPDATE_DOCUMENTATION"] != nil {
+      try (text[..<start] + TensorOperation.documentationTable).write(to: page, atomically: true, encoding: .utf8)
+    } else {
+      #expect(text[start...] == TensorOperation.documentationTable, "run this test with BINDERY_UPDATE_DOCUMENTATION=1")
+    }
   }
 }

@@ -1,6 +1,6 @@
 import Synchronization
-import Testing
 import TensorOperations
+import Testing
 
 @Suite("The worker pool")
 struct WorkerPoolTests {

@@ -1,0 +1,165 @@
+import Foundation
+import TensorFiles
+import TensorStore
+import Tensors
+import Testing
+import VirtualMemory
+import WasmRuntime
+import _TestSupport
+
+@Suite("Weight files in guest memory")
+struct TensorStoreTests {
+  /// A file with two tensors of F32 numbers.
+  private static func file(_ first: Float = 1) -> [UInt8] {
+    var gguf = GGUFBytes()
+    gguf.add("general.architecture", "test")
+    gguf.add("count", UInt32(7))
+    gguf.add("scale", Float(0.5))
+    gguf.add("flag", true)
+    gguf.add("names", ["a", "b", "c"])
+    gguf.tensors = [.init("one", dimensions: [4, 2], offset: 0), .init("two", dimensions: [3], offset: 32)]
+    for value in 0..<11 { gguf.data += GGUFBytes.integer((first + Float(value)).bitPattern) }
+    return gguf.bytes
+  }
+
+  @Test("the guest sees the file's bytes at the file's offsets, in every placement", arguments: WeightPlacement.allCases)
+  func placements(placement: WeightPlacement) throws {
+    let folder = try TemporaryFolder()
+    let bytes = Self.file()
+    let path = try folder.write(bytes, to: "w.gguf")
+    let weights = try TensorStore().weights(paths: [path], placement: placement)
+    #expect(try weights.memory.read(address: 0, byteCount: UInt64(bytes.count)) == bytes)
+    let tensor = try #require(weights.files[0].catalog[tensor: "two"])
+    #expect(try weights.memory.read(Float.self, address: UInt64(tensor.fileOffset), count: 3) == [9, 10, 11])
+    #expect(weights.mappedByteCount == (placement == .map ? UInt64(bytes.count) : 0))
+    #expect(weights.copiedByteCount == (placement == .map ? 0 : UInt64(bytes.count)))
+    #expect(weights.memory.copiedByteCount == 0)
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("no guest and no host can change or unmap the weights", arguments: WeightPlacement.allCases)
+  func pinned(placement: WeightPlacement) throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file(), to: "w.gguf")
+    let memory = try TensorStore().weights(paths: [path], placement: placement).memory
+    #expect(throws: MemoryAccessError.self) { try memory.write([1], address: 0) }
+    #expect(throws: MemoryAccessError.self) { try memory.unmap(address: 0, byteCount: 65536) }
+    #expect(throws: MemoryAccessError.self) { try memory.protect(address: 0, byteCount: 65536, protection: .none) }
+    #expect(throws: MemoryAccessError.self) { try memory.protect(address: 0, byteCount: 65536, protection: .readWrite) }
+    #expect(throws: MemoryAccessError.self) { try memory.discard(address: 0, byteCount: 65536) }
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("a file is placed once per process, as long as somebody uses it")
+  func sharing() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file(), to: "w.gguf")
+    let link = folder.url.appending(path: "link.gguf").path
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
+    let store = TensorStore()
+    let first = try store.weights(paths: [path], placement: .map)
+    #expect(try store.weights(paths: [path], placement: .map) === first)
+    #expect(try store.weights(paths: [link], placement: .map) === first, "another name, the same file")
+    #expect(try store.weights(paths: [path], placement: .read) !== first, "another placement")
+    // A file that was replaced is another file; who uses the old one keeps it.
+    let replacement = try folder.write(Self.file(100), to: "new.gguf")
+    _ = try FileManager.default.replaceItemAt(URL(filePath: path), withItemAt: URL(filePath: replacement))
+    let second = try store.weights(paths: [path], placement: .map)
+    #expect(second !== first)
+    let place = UInt64(try #require(second.files[0].catalog[tensor: "one"]).fileOffset)
+    #expect(try second.memory.read(Float.self, address: place, count: 1) == [100])
+    #expect(try first.memory.read(Float.self, address: place, count: 1) == [1])
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("what nobody uses any more is let go")
+  func lettingGo() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file(), to: "w.gguf")
+    let store = TensorStore()
+    weak var memory: Memory?
+    do {
+      let weights = try store.weights(paths: [path], placement: .map)
+      memory = weights.memory
+      #expect(memory != nil)
+    }
+    #expect(memory == nil)
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("several files lie one after another, each at a multiple of 64 KiB")
+  func shards() throws {
+    let folder = try TemporaryFolder()
+    let paths = [try folder.write(Self.file(), to: "a.gguf"), try folder.write(Self.file(50), to: "b.gguf")]
+    let weights = try TensorStore().weights(paths: paths, placement: .map)
+    #expect(weights.files.map(\.address) == [0, 65536])
+    let offset = UInt64(try #require(weights.files[1].catalog[tensor: "one"]).fileOffset)
+    #expect(try weights.memory.read(Float.self, address: 65536 + offset, count: 2) == [50, 51])
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("files that cannot be used are refused with their path and a reason")
+  func refusals() throws {
+    let folder = try TemporaryFolder()
+    let store = TensorStore()
+    func refused(_ path: String, _ kind: TensorStoreError.Kind, _ part: String) {
+      for placement in WeightPlacement.allCases {
+        do {
+          _ = try store.weights(paths: [path], placement: placement)
+          Issue.record("\(path) was accepted")
+        } catch {
+          #expect(error.kind == kind)
+          #expect(error.message.contains(path) && error.message.contains(part), "\(error.message)")
+        }
+      }
+    }
+    refused("/nowhere.gguf", .environment, "cannot open")
+    refused(folder.url.path, .environment, "regular file")
+    refused(try folder.write([], to: "empty.gguf"), .malformedInput, "empty")
+    refused(try folder.write(Array("hello".utf8), to: "text.gguf"), .malformedInput, "GGUF")
+    refused(try folder.write(Array(Self.file().dropLast(20)), to: "short.gguf"), .malformedInput, "tensor")
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("a file that is truncated while it is bound is an error, not the end of the process")
+  func truncation() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file() + [UInt8](repeating: 7, count: 100_000), to: "w.gguf")
+    let weights = try TensorStore().weights(paths: [path], placement: .map)
+    let handle = try #require(FileHandle(forWritingAtPath: path))
+    try handle.truncate(atOffset: 4096)
+    #expect(throws: MemoryAccessError.self) { try weights.memory.read(address: 65536, byteCount: 1) }
+    #expect(throws: TensorStoreError.self) { _ = try weights.withBytes(ofFile: 0) { $0.byteCount } }
+    withExtendedLifetime(folder) {}
+  }
+}
+
+@Suite("The catalog for model programs")
+struct ProgramCatalogTests {
+  @Test("scalars, lengths of arrays and tensors are encoded as documented")
+  func encoding() throws {
+    let folder = try TemporaryFolder()
+    var gguf = GGUFBytes()
+    gguf.add("general.architecture", "x")
+    gguf.add("n", UInt32(300))
+    gguf.add("f", Float(0.5))
+    gguf.add("b", true)
+    gguf.add("list", ["a", "b"])
+    gguf.tensors = [.init("t", dimensions: [32, 3], type: 8, offset: 0)]
+    gguf.data = [UInt8](repeating: 0, count: 102)
+    let weights = try TensorStore().weights(paths: [try folder.write(gguf.bytes, to: "w.gguf")], placement: .map)
+    func u32(_ value: Int) -> [UInt8] { GGUFBytes.integer(UInt32(value)) }
+    func u64(_ value: UInt64) -> [UInt8] { GGUFBytes.integer(value) }
+    func text(_ value: String) -> [UInt8] { u32(value.utf8.count) + Array(value.utf8) }
+    var expected = u32(0x4344_4E42) + u32(1) + u32(5) + u32(1)
+    expected += text("general.architecture") + [3] + text("x")
+    expected += text("n") + [1] + u64(300)
+    expected += text("f") + [2] + u64((0.5).bitPattern)
+    expected += text("b") + [0] + u64(1)
+    expected += text("list.count") + [1] + u64(2)
+    let offset = UInt64(try #require(weights.files[0].catalog[tensor: "t"]).fileOffset)
+    expected += text("t") + u32(8) + u32(2) + u64(3) + u64(32) + u64(offset) + u64(102)
+    #expect(ProgramCatalog.encode(weights) == expected)
+    withExtendedLifetime(folder) {}
+  }
+}
