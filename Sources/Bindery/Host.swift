@@ -8,7 +8,8 @@ import VirtualMemory
 import WasmRuntime
 
 /// What the models of a process share: the engine that runs guests, the weight files, compiled programs, and the threads that
-/// work on tensor operations. Make one; it may be used from any thread.
+/// work on tensor operations. Make one; it may be used from any thread. (Beside Foundation, which has a `Host` too, write
+/// `Bindery.Host`.)
 ///
 ///     Host ─ openModel ─► Model ─ makeSession ─► Session ─ generate ─► text
 ///      engine, store,      weights, program,      own instance,

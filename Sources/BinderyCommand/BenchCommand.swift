@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bindery
 import Foundation
+import TensorStore
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -4,7 +4,7 @@ import Foundation
 /// The program `bindery`: results on standard output, everything else on standard error; exit status 0, 1 (the work failed,
 /// one sentence says why) or 64 (wrong usage).
 @main
-enum Bindery {
+enum Main {
   static func main() {
     do {
       var command = try BinderyCommand.parseAsRoot()

@@ -22,7 +22,8 @@ struct InspectCommand: ParsableCommand {
     }
     let mapped: MappedFile
     do { mapped = try MappedFile(path: path) } catch { throw CommandFailure(error.description) }
-    let kind = mapped.withBytes { bytes -> [UInt8] in (0..<min(4, bytes.byteCount)).map { bytes[$0] } }
+    let kind: [UInt8]
+    do { kind = try mapped.file.read(at: 0, byteCount: min(4, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
     switch kind {
     case Array("GGUF".utf8): try inspectWeights(mapped, path)
     case [0, 0x61, 0x73, 0x6D]: try inspectModule(path)
@@ -150,7 +151,7 @@ struct InspectCommand: ParsableCommand {
       },
       functionCount: module.functionTypeIndices.count, tableCount: module.tables.count, globalCount: module.globals.count,
       dataSegmentCount: module.dataSegments.count, elementSegmentCount: module.elementSegments.count, fileByteCount: bytes.count,
-      customSections: module.customSections.map(\.name.string))
+      customSections: module.customSections.map(\.name))
     if json { return try printJSON(output) }
     var text =
       "\(path): WebAssembly module, \(bytes.count) bytes, \(output.functionCount) functions, \(output.memories.count) memories\n"

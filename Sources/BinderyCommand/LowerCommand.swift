@@ -38,11 +38,10 @@ struct LowerCommand: ParsableCommand {
 
 /// Reads a file whole.
 func readBytes(_ path: String) throws(CommandFailure) -> [UInt8] {
-  var isFolder: ObjCBool = false
-  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+  guard let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType else {
     throw CommandFailure("cannot read '\(path)': there is no such file")
   }
-  guard !isFolder.boolValue else { throw CommandFailure("cannot read '\(path)': it is a folder, expected a file") }
+  guard type != .typeDirectory else { throw CommandFailure("cannot read '\(path)': it is a folder, expected a file") }
   do { return try [UInt8](Data(contentsOf: URL(filePath: path))) } catch {
     throw CommandFailure("cannot read '\(path)': \(reason(error))")
   }

@@ -34,18 +34,18 @@ struct ModelOptions: ParsableArguments {
 
   var timeLimit: Duration? { timeout.map { .seconds($0) } }
 
-  func makeHost() throws(CommandFailure) -> Host {
+  func makeHost() throws(CommandFailure) -> Bindery.Host {
     var options = HostOptions()
     options.threadCount = threads
     options.kernels = kernels
     options.weights = weights
     options.sessionMemoryByteCountMax = memoryLimit
     options.log = { standardError("program: \($0)\n") }
-    return try failing { () throws(BinderyError) in try Host(options: options) }
+    return try failing { () throws(BinderyError) in try Bindery.Host(options: options) }
   }
 
   /// Opens a model given as a bundle's folder, the name of a bundle, or a weight file.
-  func open(_ path: String, host: Host) throws(CommandFailure) -> Model {
+  func open(_ path: String, host: Bindery.Host) throws(CommandFailure) -> Model {
     try failing { () throws(BinderyError) in
       // `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
       let isThere = FileManager.default.fileExists(atPath: path)
@@ -56,7 +56,7 @@ struct ModelOptions: ParsableArguments {
 }
 
 extension KernelProvider: ExpressibleByArgument {}
-extension WeightPlacement: @retroactive ExpressibleByArgument {}
+extension WeightPlacement: ExpressibleByArgument {}
 
 /// Reads a text file, or standard input for `-`.
 func readText(_ path: String) throws(CommandFailure) -> String {

@@ -39,7 +39,7 @@ struct TokenizeCommand: ParsableCommand {
   func run() throws {
     var options = HostOptions()
     options.threadCount = 1
-    let host = try failing { () throws(BinderyError) in try Host(options: options) }
+    let host = try failing { () throws(BinderyError) in try Bindery.Host(options: options) }
     let tokenizer = try failing { () throws(BinderyError) in
       let place = FileManager.default.fileExists(atPath: model) ? model : (try? FetchCommand.find(model)) ?? model
       return try host.openTokenizer(at: place)

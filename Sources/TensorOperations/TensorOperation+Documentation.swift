@@ -1,3 +1,5 @@
+import Tensors
+
 extension TensorOperation {
   /// The table of the room's page: one line per operation. A test holds the page against it.
   package static var documentationTable: String {

@@ -45,16 +45,16 @@ enum TinyModel {
   static func host(
     _ kernels: KernelProvider = .native, _ weights: WeightLoading = .map, threads: Int = 1,
     change: (inout HostOptions) -> Void = { _ in }
-  ) throws -> Host {
+  ) throws -> Bindery.Host {
     var options = HostOptions()
     options.threadCount = threads
     options.kernels = kernels
     options.weights = weights
     change(&options)
-    return try Host(options: options)
+    return try Bindery.Host(options: options)
   }
 
-  static func session(_ host: Host) throws -> Session { try host.openModel(at: folder).makeSession() }
+  static func session(_ host: Bindery.Host) throws -> Session { try host.openModel(at: folder).makeSession() }
 }
 
 /// How a generation may differ from the reference, which quantises activations in its own way: the ten best logits after the
