@@ -51,7 +51,8 @@ final class ProgramInstance {
       }
       imports.define(module: "bindery", name: "log", .function(Self.logFunction(store, options.log)))
       try TensorModule.define(
-        in: &imports, store: store, memories: memories, provider: try model.host.tensorProvider(), workers: model.host.workers)
+        in: &imports, store: store, memories: memories, provider: try model.host.tensorProvider(), workers: model.host.workers,
+        log: options.log)
       instance = try Instance(store: store, module: model.program, imports: imports)
     } catch let error as BinderyError { throw error } catch let error as WasmError {
       throw BinderyError(error, doing: "the model program of '\(model.path)' cannot be instantiated")

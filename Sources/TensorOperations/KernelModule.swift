@@ -24,9 +24,19 @@ public struct KernelModule: Sendable {
     self.module = module
   }
 
-  /// An instance on the memories of a model program.
-  func instantiate(store: Store, memories: ProgramMemories) throws(WasmError) -> Instance {
+  /// An instance on the memories of a model program. What the kernels write with `bindery.log` (why they are about to trap)
+  /// goes to `log`.
+  func instantiate(
+    store: Store, memories: ProgramMemories, log: (@Sendable (String) -> Void)?
+  ) throws(WasmError) -> Instance {
     var imports = Imports()
+    let type = FunctionType(parameters: [.i32, .i32], results: [])
+    let function = Function(store: store, type: type, name: "bindery.log") { caller, arguments, _ in
+      guard let log, let memory = caller.instance?.memory("memory") else { return }
+      let bytes = try memory.read(address: UInt64(arguments.i32(0)), byteCount: UInt64(arguments.i32(1)))
+      log(String(decoding: bytes, as: UTF8.self))
+    }
+    imports.define(module: "bindery", name: "log", .function(function))
     for memory in TensorOperation.MemoryName.allCases {
       imports.define(module: "bindery", name: memory.rawValue, .memory(memories[memory]))
     }

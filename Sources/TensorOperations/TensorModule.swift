@@ -18,21 +18,24 @@ public enum TensorModule {
   ///
   /// Nothing is compiled or allocated per operation call. Cost here: some microseconds, and an instance of the kernel module per
   /// worker for the wasm provider.
+  /// - Parameter log: gets what the kernels of the wasm provider write, a line at a time.
   /// - Throws: what instantiating the kernel module throws.
   public static func define(
-    in imports: inout Imports, store: Store, memories: ProgramMemories, provider: TensorProvider, workers: WorkerPool
+    in imports: inout Imports, store: Store, memories: ProgramMemories, provider: TensorProvider, workers: WorkerPool,
+    log: (@Sendable (String) -> Void)? = nil
   ) throws(WasmError) {
     switch provider {
     case .native: defineNative(&imports, store, NativeProvider(memories: memories, workers: workers))
     case .wasm(let kernels):
-      let instance = try kernels.instantiate(store: store, memories: memories)
+      let instance = try kernels.instantiate(store: store, memories: memories, log: log)
       for operation in TensorOperation.imports {
         if let function = instance.function(operation.name) {
           imports.define(module: name, name: operation.name, .function(function))
         }
       }
       if workers.threadCount > 1 {
-        let provider = try WasmProvider(kernels: kernels, engine: store.engine, memories: memories, workers: workers)
+        let provider = try WasmProvider(
+          kernels: kernels, engine: store.engine, memories: memories, workers: workers, log: log)
         defineSplit(&imports, store, provider)
       }
     }

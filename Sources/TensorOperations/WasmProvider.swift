@@ -31,11 +31,14 @@ final class WasmProvider {
   private let lanes: [Lane]
   private let workers: WorkerPool
 
-  init(kernels: KernelModule, engine: Engine, memories: ProgramMemories, workers: WorkerPool) throws(WasmError) {
+  init(
+    kernels: KernelModule, engine: Engine, memories: ProgramMemories, workers: WorkerPool,
+    log: (@Sendable (String) -> Void)?
+  ) throws(WasmError) {
     self.workers = workers
     var lanes: [Lane] = []
     for _ in 0..<workers.threadCount {
-      let instance = try kernels.instantiate(store: Store(engine: engine), memories: memories)
+      let instance = try kernels.instantiate(store: Store(engine: engine), memories: memories, log: log)
       guard let matmul = instance.function("matmul_slice"), let attention = instance.function("attention_slice") else {
         preconditionFailure("KernelModule has checked the exports")
       }
