@@ -13,6 +13,9 @@ PROMPT ?= What is the capital of France, and what is it known for?
 # OpenBLAS multiplies the dense tiles of prefill. Where it cannot be had the native kernels do that work too.
 TRAITS = $(shell pkg-config --exists openblas 2>/dev/null || echo --disable-default-traits)
 
+# SwiftPM keeps frame pointers on Linux by default; every handler of the interpreter would then save one (10 to 20 %).
+FLAGS = -c release --omit-frame-pointers $(TRAITS)
+
 .PHONY: help setup build fetch run test clean generate guests
 
 help:
@@ -39,7 +42,7 @@ setup:
 	@command -v swift >/dev/null || { echo "error: no swift on the PATH; install a Swift 6.3 toolchain from swift.org" >&2; exit 1; }
 
 build: setup
-	swift build -c release --product bindery $(TRAITS)
+	swift build $(FLAGS) --product bindery
 
 fetch: build
 	@[ -f $(MODEL)/SmolLM2-135M-Instruct.Q4_1.gguf ] || $(BINDERY) fetch $(notdir $(MODEL))
@@ -50,10 +53,10 @@ run: fetch
 	$(BINDERY) run $(MODEL) --chat --prompt "$(PROMPT)" --max-tokens 200 --temperature 0
 
 test: fetch
-	swift test -c release $(TRAITS)
+	swift test $(FLAGS)
 
 generate:
-	swift run -c release InstructionGenerator
+	swift run $(FLAGS) InstructionGenerator
 
 guests: build
 	models/build.sh

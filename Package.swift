@@ -126,7 +126,7 @@ let package = Package(
       dependencies: ["Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tokenizers", "WasmRuntime", "WebAssembly", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand"], swiftSettings: strict),
-    .testTarget(name: "RepositoryTests", dependencies: ["InstructionDescription", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "_TestSupport"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -55,8 +55,8 @@ def first_byte_seconds(command: list[str]) -> float:
 def bindery_round(o, threads: int, kernels: str) -> dict[str, float]:
   common = ["--threads", str(threads), "--kernels", kernels]
   prefill = "64,512" if kernels == "native" or o.long else "64"
-  result = json.loads(run([o.bindery, "bench", "llm", o.model, *common, "--prefill", prefill, "--generate", "64", "--repetitions", "1", "--json"], 1800))
-  figures = {entry["name"]: entry["tokens_per_second"] for entry in result["results"]}
+  result = json.loads(run([o.bindery, "bench", "llm", o.model, *common, "--prefill", prefill, "--decode", "64", "--repetitions", "1", "--json"], 1800))
+  figures = {entry["test"]: entry["tokens_per_second"] for entry in result["results"]}
   figures["start"] = first_byte_seconds([o.bindery, "run", o.model, *common, "--prompt", o.prompt, "--max-tokens", "4", "--temperature", "0"])
   return {name: figures[name] for name in MEASURES if name in figures}
 
