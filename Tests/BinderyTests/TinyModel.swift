@@ -1,5 +1,6 @@
 import Bindery
 import Foundation
+import TensorStore
 import Testing
 import _TestSupport
 

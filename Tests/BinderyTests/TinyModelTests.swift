@@ -1,6 +1,7 @@
 import Bindery
 import Foundation
 import Synchronization
+import TensorStore
 import Testing
 import _TestSupport
 
