@@ -105,7 +105,8 @@ let package = Package(
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles", "Tensors", "_TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "WasmRuntimeTests", dependencies: ["WasmRuntime", "WebAssembly", "VirtualMemory", "CInterpreter", "_TestSupport"],
+      name: "WasmRuntimeTests",
+      dependencies: ["WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory", "CInterpreter", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "WASITests", dependencies: ["WASI", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],

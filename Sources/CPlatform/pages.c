@@ -76,10 +76,38 @@ int bindery_pages_will_need(void *address, size_t byte_count) {
   return madvise(address, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
 }
 
-int bindery_pages_map_file(void *address, size_t byte_count, int descriptor, uint64_t offset, bool writable) {
+int bindery_pages_map_file(
+    void *address, size_t byte_count, int descriptor, uint64_t offset, bool writable, bool is_shared) {
   int access = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  void *result = mmap(address, byte_count, access, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, descriptor, (off_t)offset);
+  int sharing = is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+  void *result = mmap(address, byte_count, access, sharing | MAP_FIXED, descriptor, (off_t)offset);
   return result == MAP_FAILED ? errno : 0;
+}
+
+int bindery_shared_memory_create(size_t byte_count, int *descriptor) {
+#if defined(__linux__)
+  int file = memfd_create("bindery", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (file < 0) return errno;
+  if (ftruncate(file, (off_t)byte_count) != 0 || fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    int failure = errno;
+    close(file);
+    return failure;
+  }
+#else
+  char name[64];
+  static int number;
+  snprintf(name, sizeof name, "/bindery-%d-%d", (int)getpid(), __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
+  int file = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (file < 0) return errno;
+  shm_unlink(name);
+  if (ftruncate(file, (off_t)byte_count) != 0) {
+    int failure = errno;
+    close(file);
+    return failure;
+  }
+#endif
+  *descriptor = file;
+  return 0;
 }
 
 int bindery_pages_resident_count(const void *address, size_t byte_count, size_t *page_count) {

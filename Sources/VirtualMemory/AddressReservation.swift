@@ -95,14 +95,14 @@ public struct AddressReservation: ~Copyable, @unchecked Sendable {
   }
 
   /// Maps `byteCount` bytes of a file from `fileOffset` (both multiples of the host page) over reserved pages.
-  /// Private: with `.readWrite`, changes stay in this process.
+  /// Private: with `.readWrite`, changes stay in this process; `isShared`: they are those of the file (a `HostBuffer`'s).
   public func map(
-    _ file: RegularFile, fileOffset: UInt64, at offset: Int, byteCount: Int, access: PageAccess
+    _ file: RegularFile, fileOffset: UInt64, at offset: Int, byteCount: Int, access: PageAccess, isShared: Bool = false
   ) throws(VirtualMemoryError) {
     guard byteCount > 0 else { return }
     precondition(fileOffset % UInt64(hostPageByteCount) == 0, "file offset is a multiple of the host page")
     let failure = unsafe bindery_pages_map_file(
-      address(offset, byteCount), byteCount, file.descriptor, fileOffset, access == .readWrite)
+      address(offset, byteCount), byteCount, file.descriptor, fileOffset, access == .readWrite, isShared)
     guard failure == 0 else {
       throw VirtualMemoryError(operation: .mapFile, errno: failure, byteCount: byteCount, path: file.path)
     }

@@ -41,7 +41,8 @@ public final class RegularFile: Sendable {
     try self.init(owning: duplicate, path: path)
   }
 
-  private init(owning descriptor: CInt, path: String?) throws(VirtualMemoryError) {
+  /// Takes the descriptor over, also when it throws.
+  init(owning descriptor: CInt, path: String?) throws(VirtualMemoryError) {
     do throws(VirtualMemoryError) {
       let (identity, isRegular) = try Self.facts(of: descriptor, path: path)
       guard isRegular else { throw .notRegular(path: path) }

@@ -15,9 +15,27 @@ extension Memory {
   public func bind(
     _ region: FileRegion, at address: UInt64, mode: BindingMode = .readOnly
   ) throws(MemoryBindError) -> MemoryBinding {
+    guard mode != .shared else { throw .sharedFile }
+    return try bind(region, at: address, mode: mode, isGuestOwned: false)
+  }
+
+  /// Binds a buffer, or from `offset` (a multiple of the host page) `byteCount` bytes of it. The pages are readable and writable.
+  @discardableResult
+  public func bind(
+    _ buffer: HostBuffer, offset: UInt64 = 0, byteCount: UInt64? = nil, at address: UInt64
+  ) throws(MemoryBindError) -> MemoryBinding {
+    guard offset % UInt64(hostPageByteCount) == 0 else { throw .unalignedBuffer(offset: offset) }
+    let total = UInt64(buffer.byteCount)
+    let region = FileRegion(file: buffer.file, offset: offset, byteCount: byteCount ?? (offset <= total ? total - offset : 0))
+    return try bind(region, at: address, mode: .shared, isGuestOwned: false)
+  }
+
+  func bind(
+    _ region: FileRegion, at address: UInt64, mode: BindingMode, isGuestOwned: Bool, fileOffsetMax: UInt64 = .max
+  ) throws(MemoryBindError) -> MemoryBinding {
     acquire()
     defer { release() }
-    let (pages, isAtEndOfFile) = try checkBind(region, at: address)
+    let (pages, isAtEndOfFile) = try checkBind(region, at: address, fileOffsetMax: fileOffsetMax)
     let protection: PageProtection = mode == .readOnly ? .read : .readWrite
     let backing = PageBacking.host(binding: nextBindingID, mode: mode)
     guard admits(pageCount: pages.upperBound - pages.lowerBound),
@@ -27,7 +45,9 @@ extension Memory {
     var record = BindingRecord(
       region: region, mode: mode, guestAddress: address + region.offset % UInt64(hostPageByteCount),
       guestByteCount: region.byteCount, pages: pages)
-    plan(&record, isAtEndOfFile: isAtEndOfFile)
+    record.isGuestOwned = isGuestOwned
+    // A buffer has nobody's bytes behind a part of it that must not be seen.
+    plan(&record, isAtEndOfFile: isAtEndOfFile || mode == .shared)
     do throws(VirtualMemoryError) {
       try place(&record, access: protection.access)
     } catch {
@@ -57,6 +77,76 @@ extension Memory {
     defer { release() }
     return extents.extents.reduce(0) { sum, extent in
       extent.backing.isHost ? sum + ((extent.pages.upperBound - extent.pages.lowerBound) << pageByteCountLog2) : sum
+    }
+  }
+
+  /// Files and buffers that are bound.
+  public var bindingCount: Int {
+    acquire()
+    defer { release() }
+    return bindings.count
+  }
+
+  // MARK: By range, for guests
+
+  /// Unbinds the pages of a range that belong to bindings; other pages are skipped.
+  /// - Throws: `unaligned`, `outOfBounds`, `pinned`; `notBound` if there are none.
+  func unbindPages(address: UInt64, byteCount: UInt64) throws(MemoryBindError) {
+    acquire()
+    defer { release() }
+    let runs = try boundRuns(address: address, byteCount: byteCount)
+    guard !runs.contains(where: { isPinned($0.pages) }) else { throw .pinned }
+    for run in runs {
+      refreshViews(losing: run.pages)
+      setPages(run.pages, .unmapped)
+      dropHostPages(run.pages)
+    }
+    forgetEmptyBindings(Set(runs.map(\.binding)))
+  }
+
+  /// Drops the resident pages of read-only bindings in a range.
+  func evictPages(address: UInt64, byteCount: UInt64) throws(MemoryBindError) {
+    acquire()
+    defer { release() }
+    for run in try boundRuns(address: address, byteCount: byteCount) {
+      guard let record = bindings[run.binding], record.mode == .readOnly else { continue }
+      let (offset, byteCount) = byteRange(run.pages)
+      let range = record.mapped.clamped(to: offset..<(offset + byteCount))
+      do throws(VirtualMemoryError) {
+        try reservation.evict(at: range.lowerBound, byteCount: range.count)
+      } catch {
+        throw .system(error)
+      }
+    }
+  }
+
+  private func boundRuns(
+    address: UInt64, byteCount: UInt64
+  ) throws(MemoryBindError) -> [(binding: UInt64, pages: Range<UInt64>)] {
+    guard mappablePageCount > 0 else { throw .notVirtual }
+    guard address & (pageByteCount - 1) == 0, byteCount & (pageByteCount - 1) == 0 else {
+      throw .unaligned(address: address, pageByteCount: pageByteCount)
+    }
+    let (end, overflow) = address.addingReportingOverflow(byteCount)
+    guard !overflow, end <= self.byteCount else {
+      throw .outOfBounds(address: address, byteCount: byteCount, memoryByteCount: self.byteCount)
+    }
+    var runs: [(binding: UInt64, pages: Range<UInt64>)] = []
+    extents.forEachRun(in: (address >> pageByteCountLog2)..<(end >> pageByteCountLog2)) { pages, state in
+      if case .mapped(.host(let binding, _), _) = state { runs.append((binding, pages)) }
+      return true
+    }
+    guard !runs.isEmpty else { throw .notBound }
+    return runs
+  }
+
+  /// Under the lock, when pages of these bindings have been unmapped: those that guests made and that have none left end here. Those
+  /// of the host end with its `unbind`, however little is left of them.
+  func forgetEmptyBindings(_ ids: Set<UInt64>) {
+    for id in ids {
+      guard let record = bindings[id], record.isGuestOwned, ownedRuns(of: id, record).isEmpty else { continue }
+      record.watch?.end()
+      bindings[id] = nil
     }
   }
 
@@ -122,7 +212,7 @@ extension Memory {
   // MARK: Inside, under the lock
 
   private func checkBind(
-    _ region: FileRegion, at address: UInt64
+    _ region: FileRegion, at address: UInt64, fileOffsetMax: UInt64
   ) throws(MemoryBindError) -> (pages: Range<UInt64>, isAtEndOfFile: Bool) {
     guard mappablePageCount > 0 else { throw .notVirtual }
     guard address & (pageByteCount - 1) == 0 else { throw .unaligned(address: address, pageByteCount: pageByteCount) }
@@ -146,8 +236,9 @@ extension Memory {
       throw error.isNotRegularFile ? .notRegularFile : .system(error)
     }
     let regionEnd = region.offset.addingReportingOverflow(region.byteCount)
-    guard !regionEnd.overflow, regionEnd.partialValue <= fileByteCount else {
-      throw .pastEndOfFile(offset: region.offset, byteCount: region.byteCount, fileByteCount: fileByteCount)
+    guard !regionEnd.overflow, regionEnd.partialValue <= min(fileByteCount, fileOffsetMax) else {
+      throw .pastEndOfFile(
+        offset: region.offset, byteCount: region.byteCount, fileByteCount: min(fileByteCount, fileOffsetMax))
     }
     return (pages, regionEnd.partialValue == fileByteCount)
   }
@@ -189,7 +280,9 @@ extension Memory {
     guard !record.mapped.isEmpty else { return }
     try reservation.map(
       record.region.file, fileOffset: record.fileOffset(of: record.mapped.lowerBound),
-      at: record.mapped.lowerBound, byteCount: record.mapped.count, access: access)
+      at: record.mapped.lowerBound, byteCount: record.mapped.count, access: access, isShared: record.mode == .shared)
+    // A buffer cannot shrink.
+    guard record.mode != .shared else { return }
     record.watch = try unsafe FaultRange(
       address: base + record.mapped.lowerBound, byteCount: record.mapped.count, isWritable: access == .readWrite)
   }

@@ -34,9 +34,17 @@ extension Memory {
     defer { release() }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     guard !isPinned(pages) else { throw MemoryAccessError(.pinned, address: address, byteCount: byteCount) }
+    var bound: Set<UInt64> = []
+    if !bindings.isEmpty {
+      extents.forEachRun(in: pages) { _, state in
+        if case .mapped(.host(let binding, _), _) = state { bound.insert(binding) }
+        return true
+      }
+    }
     refreshViews(losing: pages)
     setPages(pages, .unmapped)
     dropHostPages(pages)
+    if !bound.isEmpty { forgetEmptyBindings(bound) }
   }
 
   /// memory.protect: changes what may be done with mapped pages; their contents stay.

@@ -20,6 +20,10 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
   case pinned
   /// Only a copy-on-write binding can be reverted.
   case notCopyOnWrite
+  /// Files are never bound shared: a guest must not write to them.
+  case sharedFile
+  /// A part of a `HostBuffer` starts at a host page.
+  case unalignedBuffer(offset: UInt64)
 
   public var description: String {
     switch self {
@@ -39,6 +43,9 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
     case .notBound: "the binding has been unbound"
     case .pinned: "the host is using pages of the binding in place"
     case .notCopyOnWrite: "only a copy-on-write binding can be reverted"
+    case .sharedFile: "cannot bind a file shared: only a HostBuffer can be written to by guests"
+    case .unalignedBuffer(let offset):
+      "cannot bind a buffer from offset \(offset): it is not a multiple of the host page of \(hostPageByteCount) bytes"
     }
   }
 }
@@ -104,6 +111,8 @@ struct BindingRecord {
   var mapped: Range<Int> = 0..<0
   var copied: [Range<Int>] = []
   var watch: FaultRange?
+  /// Made by a guest, that holds no object of the host: forgotten when its last page is unmapped.
+  var isGuestOwned = false
 
   /// The file offset of the byte at an offset into the reservation.
   func fileOffset(of offset: Int) -> UInt64 { region.offset + (UInt64(offset) - guestAddress) }

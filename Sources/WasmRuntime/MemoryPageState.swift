@@ -13,6 +13,8 @@ public enum BindingMode: Hashable, Sendable {
   case readOnly
   /// The guest may read and write; what it writes stays in this memory and never reaches the file.
   case copyOnWrite
+  /// A `HostBuffer`: what the guest writes, all users of the buffer read. Never a file.
+  case shared
 }
 
 /// What is behind a mapped page.

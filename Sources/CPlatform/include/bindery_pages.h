@@ -30,8 +30,12 @@ int bindery_pages_evict(void *address, size_t byte_count);
 /// Asks for reading ahead of a file mapping. Advice only.
 int bindery_pages_will_need(void *address, size_t byte_count);
 
-/// Maps a file over [address, address + byte_count) of an existing reservation, privately. `writable`: copy on write.
-int bindery_pages_map_file(void *address, size_t byte_count, int descriptor, uint64_t offset, bool writable);
+/// Maps a file over [address, address + byte_count) of an existing reservation: privately (`writable`: copy on write), or shared.
+int bindery_pages_map_file(
+    void *address, size_t byte_count, int descriptor, uint64_t offset, bool writable, bool is_shared);
+
+/// Makes memory that can be mapped several times, of fixed size: it can neither shrink nor grow.
+int bindery_shared_memory_create(size_t byte_count, int *descriptor);
 
 /// How many of the pages of the range are resident in this process, by /proc/self/pagemap where there is one.
 /// Returns ENOTSUP elsewhere.
