@@ -2,8 +2,8 @@ import CPlatform
 
 /// Memory of the host that can be bound into several memories, or several times into one, and is the same everywhere.
 ///
-/// Anonymous, of fixed size, zero at first. What one of its users writes, all others read: a ring buffer is one buffer bound twice in
-/// a row. Freed when the last binding and this object are gone.
+/// Anonymous, of fixed size, zero at first. What one of its users writes, all others read: a ring buffer is one buffer bound
+/// twice in a row. Freed when the last binding and this object are gone.
 public final class HostBuffer: Sendable {
   /// The size asked for, rounded up to host pages.
   public let byteCount: Int

@@ -140,8 +140,8 @@ extension Memory {
     return runs
   }
 
-  /// Under the lock, when pages of these bindings have been unmapped: those that guests made and that have none left end here. Those
-  /// of the host end with its `unbind`, however little is left of them.
+  /// Under the lock, when pages of these bindings have been unmapped: those that guests made and that have none left end here.
+  /// Those of the host end with its `unbind`, however little is left of them.
   func forgetEmptyBindings(_ ids: Set<UInt64>) {
     for id in ids {
       guard let record = bindings[id], record.isGuestOwned, ownedRuns(of: id, record).isEmpty else { continue }

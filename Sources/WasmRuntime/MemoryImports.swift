@@ -3,16 +3,16 @@ import WebAssembly
 
 /// The import module `bindery_memory`: a guest binds regions of files that the host has granted it, for itself.
 ///
-/// A file is a capability: a guest knows it as a number, and only those the host has put here have one. So a guest can page shards or
-/// experts of a model that is larger than what it wants mapped at a time.
+/// A file is a capability: a guest knows it as a number, and only those the host has put here have one. So a guest can page
+/// shards or experts of a model that is larger than what it wants mapped at a time.
 ///
 ///     bind(memory i32, region i32, region_offset i64, length i64, address i64, mode i32) -> i32
 ///     unbind(memory i32, address i64, length i64) -> i32
 ///     evict(memory i32, address i64, length i64) -> i32
 ///     region_length(region i32) -> i64
 ///
-/// `memory` is an index of the calling instance; `mode` 0 is read-only, 1 copy-on-write. `unbind` and `evict` take a range of whole
-/// pages and work on those that are bound. Results are 0, or a negative error: see `ErrorCode`.
+/// `memory` is an index of the calling instance; `mode` 0 is read-only, 1 copy-on-write. `unbind` and `evict` take a range of
+/// whole pages and work on those that are bound. Results are 0, or a negative error: see `ErrorCode`.
 public struct MemoryImports: Sendable {
   /// What a guest is told. The first nine are those of `MemoryBindError`, in the order of its checks.
   public enum ErrorCode: Int32, Sendable {

@@ -207,7 +207,8 @@ struct MemoryModelTests {
           let view = TestView(memory)
           for step in 0..<20_000 as Range<UInt64> {
             let address = worker * 2 * P + step % (2 * P)
-            guard view.store(address, UInt8(worker + 1)) == nil, view.load(address) == .success(UInt8(worker + 1)) else { return false }
+            let value = UInt8(worker + 1)
+            guard view.store(address, value) == nil, view.load(address) == .success(value) else { return false }
           }
           return true
         }
