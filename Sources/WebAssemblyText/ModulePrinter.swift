@@ -35,8 +35,11 @@ struct ModulePrinter {
       line("(type\(named(.type, index)) (func\(signature(type))))")
     }
     printImports()
-    for index in module.importedTableCount..<module.tables.count {
-      line("(table\(named(.table, index)) \(tableType(module.tables[index])))")
+    for (offset, initializer) in module.tableInitializers.enumerated() {
+      let index = module.importedTableCount + offset
+      // The initial value of every element, where it is not null.
+      let value = try initializer.map { initializer throws(WasmParseError) in " " + (try instructions(initializer)) } ?? ""
+      line("(table\(named(.table, index)) \(tableType(module.tables[index]))\(value))")
     }
     for index in module.importedMemoryCount..<module.memories.count {
       line("(memory\(named(.memory, index)) \(Self.memoryType(module.memories[index])))")

@@ -102,12 +102,12 @@ extension ModuleTextParser {
     tableCount += 1
     guard cursor.kind() != .number else {
       let type = try parseTableType(is64: is64)
-      guard cursor.kind() == .leftParenthesis else {
+      guard cursor.kind() != .rightParenthesis else {
         tables.raw(type)
         return
       }
       // An initial value for every element.
-      tables.raw([0x40, 0x00] + type + (try parseFoldedConstant()))
+      tables.raw([0x40, 0x00] + type + (try parseConstantExpression()))
       return
     }
     // `reftype (elem ...)`: the table's size is the number of its elements.
