@@ -58,14 +58,15 @@ public final class Host: Sendable {
     let weightsPath: String
     if let bundle { weightsPath = try bundle.weightsPath() } else { weightsPath = path }
     let weights: WeightSet
-    do { weights = try store.weights(paths: [weightsPath], placement: options.weights) } catch { throw BinderyError(error) }
+    do { weights = try store.weights(paths: [weightsPath], placement: options.weights.placement) } catch { throw BinderyError(error) }
     let program: CompiledModule
     if let programPath {
       program = try compile(path: programPath)
     } else {
       program = try compile(try Self.program(for: weights, bundle: bundle, path: weightsPath))
     }
-    return Model(host: self, path: path, bundle: bundle, weights: weights, program: program)
+    return Model(
+      host: self, path: path, bundle: bundle, weights: weights, program: program, programPath: programPath)
   }
 
   /// The tokenizer of a model, without a program and without a session: any file that carries a tokenizer will do.

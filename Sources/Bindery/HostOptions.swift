@@ -9,7 +9,22 @@ public enum KernelProvider: String, Sendable, CaseIterable {
 }
 
 /// How weight files get into the guest's memory.
-public typealias WeightLoading = WeightPlacement
+public enum WeightLoading: String, Sendable, CaseIterable {
+  /// Mapped from the file: nothing is copied, and all guests and processes share the pages.
+  case map
+  /// Read by the system into the guest's memory: one copy, for measurements.
+  case read
+  /// Read into a buffer of the host and copied from there: two copies, for measurements.
+  case copy
+
+  var placement: WeightPlacement {
+    switch self {
+    case .map: .map
+    case .read: .read
+    case .copy: .copy
+    }
+  }
+}
 
 /// What all models of a host share.
 public struct HostOptions: Sendable {

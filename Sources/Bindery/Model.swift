@@ -13,15 +13,20 @@ public final class Model: Sendable {
   public let bundle: ModelBundle?
   let weights: WeightSet
   let program: CompiledModule
+  /// How errors call the program: by its file, if it was given as one.
+  let programDescription: String
   private let catalog = Mutex<[UInt8]?>(nil)
   private let builtTokenizer = Mutex<(any Tokenizer)?>(nil)
 
-  init(host: Host, path: String, bundle: ModelBundle?, weights: WeightSet, program: CompiledModule) {
+  init(
+    host: Host, path: String, bundle: ModelBundle?, weights: WeightSet, program: CompiledModule, programPath: String?
+  ) {
     self.host = host
     self.path = path
     self.bundle = bundle
     self.weights = weights
     self.program = program
+    programDescription = programPath.map { "the model program '\($0)'" } ?? "the model program of '\(path)'"
   }
 
   /// A session of its own: own instance, own cache; it shares the weights.

@@ -55,17 +55,17 @@ final class ProgramInstance {
         log: options.log)
       instance = try Instance(store: store, module: model.program, imports: imports)
     } catch let error as BinderyError { throw error } catch let error as WasmError {
-      throw BinderyError(error, doing: "the model program of '\(model.path)' cannot be instantiated")
+      throw BinderyError(error, doing: "\(model.programDescription) cannot be instantiated")
     } catch {
-      throw BinderyError(.malformedInput, "the model program of '\(model.path)' cannot be instantiated: \(error)", cause: error)
+      throw BinderyError(.malformedInput, "\(model.programDescription) cannot be instantiated: \(error)", cause: error)
     }
-    let exports = ProgramExports(instance, path: model.path)
+    let exports = ProgramExports(instance, of: model.programDescription)
     memory = try exports.memory()
     let version = try Self.call(try exports.function("program_abi", [], .i32), "program_abi").i32 ?? 0
     guard version == Self.abiVersion else {
       throw BinderyError(
         .malformedInput,
-        "the model program of '\(model.path)' speaks version \(version) of the program interface, expected \(Self.abiVersion)")
+        "\(model.programDescription) speaks version \(version) of the program interface, expected \(Self.abiVersion)")
     }
     functions = Functions(
       errorAddress: try exports.function("error_address", [], .i32),
@@ -84,7 +84,7 @@ final class ProgramInstance {
     guard vocabularySize > 0, contextLength > 0, embeddingSize > 0 else {
       throw BinderyError(
         .malformedInput,
-        "the model program of '\(model.path)' reports a vocabulary of \(vocabularySize), a context of \(contextLength) and a "
+        "\(model.programDescription) reports a vocabulary of \(vocabularySize), a context of \(contextLength) and a "
           + "width of \(embeddingSize): all must be above 0")
     }
   }
@@ -156,7 +156,7 @@ final class ProgramInstance {
     let address = try call(allocate, "allocate", .i32(Int32(clamping: catalog.count))).i32 ?? 0
     guard address != 0 else {
       throw BinderyError(
-        .environment, "the model program of '\(model.path)' has no memory for the catalog of \(catalog.count) bytes")
+        .environment, "\(model.programDescription) has no memory for the catalog of \(catalog.count) bytes")
     }
     do { try memory.write(catalog, address: UInt64(address)) } catch {
       throw BinderyError(.trap, "the model program allocated memory that it does not have: \(error)", cause: error)
@@ -205,28 +205,28 @@ final class ProgramInstance {
 /// Finds what a model program must export.
 private struct ProgramExports {
   private let instance: Instance
-  private let path: String
+  private let program: String
 
-  init(_ instance: Instance, path: String) {
+  init(_ instance: Instance, of program: String) {
     self.instance = instance
-    self.path = path
+    self.program = program
   }
 
   func function(_ name: String, _ parameters: [ValueType], _ result: ValueType) throws(BinderyError) -> Function {
     let type = FunctionType(parameters: parameters, results: [result])
     guard let function = instance.function(name) else {
-      throw BinderyError(.malformedInput, "the model program of '\(path)' exports no function '\(name)' \(type)")
+      throw BinderyError(.malformedInput, "\(program) exports no function '\(name)' \(type)")
     }
     guard function.type == type else {
       throw BinderyError(
-        .malformedInput, "the model program of '\(path)' exports '\(name)' as \(function.type), expected \(type)")
+        .malformedInput, "\(program) exports '\(name)' as \(function.type), expected \(type)")
     }
     return function
   }
 
   func memory() throws(BinderyError) -> Memory {
     guard let memory = instance.memory("memory") else {
-      throw BinderyError(.malformedInput, "the model program of '\(path)' exports no memory 'memory'")
+      throw BinderyError(.malformedInput, "\(program) exports no memory 'memory'")
     }
     return memory
   }

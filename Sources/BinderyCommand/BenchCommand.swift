@@ -1,7 +1,6 @@
 import ArgumentParser
 import Bindery
 import Foundation
-import TensorStore
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -9,32 +9,92 @@ struct ExecCommand: ParsableCommand {
     commandName: "exec", abstract: "Runs a WebAssembly module: an export of it, or a WASI command.",
     discussion: """
       With --invoke, calls the export with the numbers that follow and prints its results. Without it, runs `_start` of a WASI \
-      preview 1 command with the arguments that follow; it sees no folder unless --dir names one.
+      preview 1 command with the arguments that follow; it sees no folder unless --dir names one. Options may also follow the \
+      module; `--` ends them, where the command's own first argument looks like one of them.
       """)
+
+  @OptionGroup
+  var options: Options
 
   @Argument(help: "The module.")
   var module: String
 
-  @Option(help: ArgumentHelp("The exported function to call.", valueName: "name"))
-  var invoke: String?
-
-  @Option(help: ArgumentHelp("A folder that a WASI command may use, as PATH or GUEST=HOST.", valueName: "folder"))
-  var dir: [String] = []
-
-  @Option(help: ArgumentHelp("An environment variable of a WASI command, as NAME=VALUE.", valueName: "variable"))
-  var env: [String] = []
-
-  @Option(help: ArgumentHelp("Give up after this time.", valueName: "seconds"))
-  var timeout: Double?
-
-  @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
-  var memoryLimit: UInt64?
-
-  @Flag(help: "Print one JSON object instead of text.")
-  var json = false
-
-  @Argument(parsing: .captureForPassthrough, help: "Arguments of the export, or of the command.")
+  @Argument(
+    parsing: .captureForPassthrough,
+    help: "Options of this command (--invoke above all), then arguments of the export or of the WASI command.")
   var arguments: [String] = []
+
+  /// What may stand before the module, and directly after it.
+  struct Options: ParsableArguments {
+    @Option(help: ArgumentHelp("The exported function to call.", valueName: "name"))
+    var invoke: String?
+
+    @Option(help: ArgumentHelp("A folder that a WASI command may use, as PATH or GUEST=HOST.", valueName: "folder"))
+    var dir: [String] = []
+
+    @Option(help: ArgumentHelp("An environment variable of a WASI command, as NAME=VALUE.", valueName: "variable"))
+    var env: [String] = []
+
+    @Option(help: ArgumentHelp("Give up after this time.", valueName: "seconds"))
+    var timeout: Double?
+
+    @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
+    var memoryLimit: UInt64?
+
+    @Flag(help: "Print one JSON object instead of text.")
+    var json = false
+
+    static let flags: Set = ["--json"]
+    static let valued: Set = ["--invoke", "--dir", "--env", "--timeout", "--memory-limit"]
+
+    func validate() throws {
+      if let timeout, !(timeout > 0 && timeout < 1e9) {
+        throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
+      }
+      if let bad = env.first(where: { !$0.contains("=") }) { throw ValidationError("--env takes NAME=VALUE, found '\(bad)'") }
+    }
+
+    /// Takes the options of this command out of the words that follow the module: those that stand directly after it, up to
+    /// `--` or any other word; with --invoke also those after the numbers, which no option can be mistaken for.
+    mutating func takeLeading(of words: inout [String]) throws {
+      var own: [String] = []
+      var rest: [String] = []
+      var index = 0
+      var invokes = invoke != nil
+      while index < words.count {
+        let name = words[index].prefix { $0 != "=" }
+        let hasValue = name.count < words[index].count
+        if words[index] == "--" {
+          rest += words[(index + 1)...]
+          break
+        } else if Self.flags.contains(words[index]) || (Self.valued.contains(String(name)) && hasValue) {
+          own.append(words[index])
+        } else if Self.valued.contains(words[index]) {
+          own += words[index..<min(index + 2, words.count)]
+          index += 1
+        } else if invokes {
+          rest.append(words[index])
+        } else {
+          rest += words[index...]
+          break
+        }
+        invokes = invokes || name == "--invoke"
+        index += 1
+      }
+      words = rest
+      guard !own.isEmpty else { return }
+      let following = try Options.parse(own)
+      if let name = following.invoke {
+        if let invoke { throw ValidationError("--invoke is given twice: '\(invoke)' and '\(name)'") }
+        invoke = name
+      }
+      dir += following.dir
+      env += following.env
+      timeout = following.timeout ?? timeout
+      memoryLimit = following.memoryLimit ?? memoryLimit
+      json = json || following.json
+    }
+  }
 
   struct Output: Encodable {
     let results: [Result]
@@ -56,26 +116,25 @@ struct ExecCommand: ParsableCommand {
     }
   }
 
-  func validate() throws {
-    if let timeout, !(timeout > 0 && timeout < 1e9) {
-      throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
-    }
-    if let bad = env.first(where: { !$0.contains("=") }) { throw ValidationError("--env takes NAME=VALUE, found '\(bad)'") }
+  mutating func validate() throws {
+    var words = arguments
+    try options.takeLeading(of: &words)
+    arguments = words
   }
 
   func run() throws {
     let bytes = try readBytes(module)
     var limits = ResourceLimits()
-    if let memoryLimit { limits.memoryByteCountMax = memoryLimit }
+    if let memoryLimit = options.memoryLimit { limits.memoryByteCountMax = memoryLimit }
     let engine = Engine()
     let store = Store(engine: engine, limits: limits)
     let interrupt = store.interruptHandle
     let interruption = Interruption { interrupt.cancel() }
     defer { interruption.end() }
-    if let timeout { store.setTimeLimit(.seconds(timeout)) }
+    if let timeout = options.timeout { store.setTimeLimit(.seconds(timeout)) }
     do {
       let compiled = try CompiledModule(engine: engine, bytes: bytes)
-      if let invoke { try call(invoke, try Instance(store: store, module: compiled)) } else { try runCommand(compiled, store) }
+      if let invoke = options.invoke { try call(invoke, try Instance(store: store, module: compiled)) } else { try runCommand(compiled, store) }
     } catch let failure as CommandFailure {
       throw failure
     } catch let exit as ExitCode {
@@ -89,11 +148,11 @@ struct ExecCommand: ParsableCommand {
   private func runCommand(_ compiled: CompiledModule, _ store: Store) throws {
     var configuration = WASIConfiguration()
     configuration.arguments = [URL(filePath: module).lastPathComponent] + arguments
-    configuration.environment = env.map { variable in
+    configuration.environment = options.env.map { variable in
       let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       return (String(parts[0]), String(parts[1]))
     }
-    configuration.preopens = dir.map { folder in
+    configuration.preopens = options.dir.map { folder in
       let parts = folder.split(separator: "=", maxSplits: 1).map(String.init)
       return .init(guestPath: parts[0], hostPath: parts.count > 1 ? parts[1] : parts[0], access: .readWrite)
     }
@@ -108,7 +167,7 @@ struct ExecCommand: ParsableCommand {
           + (functions.isEmpty ? "no function" : functions.joined(separator: ", ")))
     }
     let status = try wasi.run(instance)
-    if json { try printJSON(Output(results: [.integer(Int64(status))])) }
+    if options.json { try printJSON(Output(results: [.integer(Int64(status))])) }
     if status != 0 { throw ExitCode(Int32(truncatingIfNeeded: status)) }
   }
 
@@ -123,7 +182,7 @@ struct ExecCommand: ParsableCommand {
       throw CommandFailure("'\(name)' has the type \(function.type): expected \(types.count) arguments, found \(arguments.count)")
     }
     let results = try function(zip(arguments, types).map { try Self.value($0, $1) })
-    if json { return try printJSON(Output(results: results.map(Self.result))) }
+    if options.json { return try printJSON(Output(results: results.map(Self.result))) }
     for value in results { print(Self.text(value)) }
   }
 

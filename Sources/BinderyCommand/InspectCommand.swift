@@ -10,7 +10,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Shows what is in a weight file or a WebAssembly module.")
 
-  @Argument(help: "A .gguf or .wasm file, or a bundle folder.")
+  @Argument(help: "A .gguf, .safetensors or .wasm file, or a bundle folder.")
   var file: String
 
   @Flag(help: "Print one JSON object instead of text.")
@@ -24,13 +24,7 @@ struct InspectCommand: ParsableCommand {
     do { mapped = try MappedFile(path: path) } catch { throw CommandFailure(error.description) }
     let kind: [UInt8]
     do { kind = try mapped.file.read(at: 0, byteCount: min(4, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
-    switch kind {
-    case Array("GGUF".utf8): try inspectWeights(mapped, path)
-    case [0, 0x61, 0x73, 0x6D]: try inspectModule(path)
-    default:
-      throw CommandFailure(
-        "'\(path)' is of no known kind: expected a file that begins with GGUF, or a WebAssembly module (\\0asm)")
-    }
+    if kind == [0, 0x61, 0x73, 0x6D] { try inspectModule(path) } else { try inspectWeights(mapped, path) }
   }
 
   // MARK: Weight files
@@ -50,8 +44,11 @@ struct InspectCommand: ParsableCommand {
   private func inspectWeights(_ file: MappedFile, _ path: String) throws {
     let catalog: TensorCatalog
     do {
-      catalog = try file.withBytes { bytes throws(TensorFileError) in try GGUFFile.readCatalog(bytes) }
+      catalog = try file.withBytes { bytes throws(TensorFileError) in try TensorFile.readCatalog(bytes) }
       try file.checkNotLost()
+    } catch let error as TensorFileError where error.code == .unsupported && error.fileOffset == 0 {
+      throw CommandFailure(
+        "'\(path)' is of no known kind: expected a GGUF or safetensors file, or a WebAssembly module (\\0asm)")
     } catch { throw CommandFailure("'\(path)': \(error)") }
     let tensors = catalog.tensors.map {
       WeightsOutput.Tensor(

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Bindery
 import Foundation
-import TensorStore
 
 /// The options that every command with a model has.
 struct ModelOptions: ParsableArguments {
@@ -12,7 +11,7 @@ struct ModelOptions: ParsableArguments {
   var kernels: KernelProvider = .native
 
   @Option(help: "How weights get into the guest's memory: map (zero-copy), read or copy.")
-  var weights: WeightPlacement = .map
+  var weights: WeightLoading = .map
 
   @Option(help: ArgumentHelp("Use this model program instead of the one for the model's architecture.", valueName: "file.wasm"))
   var program: String?
@@ -56,7 +55,7 @@ struct ModelOptions: ParsableArguments {
 }
 
 extension KernelProvider: ExpressibleByArgument {}
-extension WeightPlacement: ExpressibleByArgument {}
+extension WeightLoading: ExpressibleByArgument {}
 
 /// Reads a text file, or standard input for `-`.
 func readText(_ path: String) throws(CommandFailure) -> String {

@@ -83,8 +83,14 @@ public final class TensorStore: Sendable {
         WeightSet.File(path: paths[index], catalog: catalog, address: addresses[index], byteCount: file.byteCount))
     }
     let total = opened.reduce(0) { $0 + $1.byteCount }
-    // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so.
-    let copied = placement == .map ? memory.copiedByteCount : total
+    // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so. `copy` copies every
+    // byte twice: into the buffer of the host, and from there into the guest.
+    let copied =
+      switch placement {
+      case .map: memory.copiedByteCount
+      case .read: total
+      case .copy: 2 * total
+      }
     return WeightSet(
       memory: memory, files: files, placement: placement, mappedByteCount: placement == .map ? total - copied : 0,
       copiedByteCount: copied)

@@ -36,7 +36,7 @@ public final class WeightSet: Sendable {
   public let placement: WeightPlacement
   /// Bytes of weight files that are mappings of the files.
   public let mappedByteCount: UInt64
-  /// Bytes of weight files that were copied into the memory.
+  /// Bytes that were copied to get the weight files into the memory: with `copy` each byte twice.
   public let copiedByteCount: UInt64
 
   init(memory: Memory, files: [File], placement: WeightPlacement, mappedByteCount: UInt64, copiedByteCount: UInt64) {

@@ -60,6 +60,11 @@ extension FunctionTranslator {
       && vectorAccumulator.isElidable
   }
 
+  /// Whether an instruction with a variant for results that stay in the accumulator puts its result into a slot as well.
+  private func writesSlot(_ record: Record) -> Bool {
+    words[record.position] == UInt64(RegisterTable.firstHandler[Int(record.operation.rawValue)]) + UInt64(record.kind) * 2
+  }
+
   /// What a load that is about to be absorbed says of its address.
   private struct AbsorbedLoad {
     var view: UInt16
@@ -178,8 +183,9 @@ extension FunctionTranslator {
     _ fused: RegisterOpcode, isHeld: Bool, _ a: UInt16, _ source: AbsorbedLoad, sum: Int, operandCount: Int
   ) {
     let c = slotField(slot(of: sum))
-    if isHeld, let first = source.immediate, let both = Self.bothLoads[fused], let last, let other = absorbed(last), let second = other.immediate,
-      last.operation == (both.m64 ? .v128LoadM64 : .v128LoadM32)
+    // A load that also went to a local (its slot is written) must stay.
+    if isHeld, let first = source.immediate, let both = Self.bothLoads[fused], let last, !writesSlot(last),
+      last.operation == (both.m64 ? .v128LoadM64 : .v128LoadM32), let other = absorbed(last), let second = other.immediate
     {
       removeLast()
       emitResult(
