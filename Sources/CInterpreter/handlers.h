@@ -78,7 +78,10 @@ typedef HANDLER_CONVENTION int32_t bindery_handler(PARAMETERS);
   do { pc += (words); __attribute__((musttail)) return ((bindery_handler *)(uintptr_t)*pc)(ARGUMENTS); } while (0);
 #define COLD(function) do { __attribute__((musttail)) return function(ARGUMENTS); } while (0)
 #endif
-#define H(name) static HANDLER(NAME(name))
+// Without debug information: for thousands of small functions it takes most of the time of an optimised build, and a handler
+// has no story to tell a debugger (`CompiledModule.listing` shows register code).
+#define H(name) __attribute__((nodebug)) static HANDLER(NAME(name))
+#define INLINE static inline __attribute__((nodebug))
 
 // Cold ends of handlers, shared by all sets (interpreter.c).
 HANDLER(bindery_cold_trap);

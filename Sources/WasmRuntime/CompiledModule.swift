@@ -4,8 +4,8 @@ import WebAssembly
 
 /// A module that has been parsed, validated and translated to register code.
 ///
-/// Immutable: instances in several stores and threads share it. Translation is eager, about a microsecond for ten
-/// instructions of WebAssembly.
+/// Immutable: instances in several stores and threads share it. Translation is eager; validating and translating takes about
+/// 0.2 µs a byte.
 @safe
 public final class CompiledModule: @unchecked Sendable {
   // SAFETY (of the unchecked conformance): nothing is written after init, and the code is freed by deinit only.
@@ -52,7 +52,7 @@ public final class CompiledModule: @unchecked Sendable {
     }
     self.engine = engine
     self.module = module
-    self.names = NameSection(module)
+    self.names = module.readNames()
     self.typeNumbers = types
     unsafe self.code = code
     self.sourceMaps = functions.map { ($0.starts, $0.offsets) }

@@ -11,7 +11,7 @@ public struct EngineConfiguration: Sendable {
   public var stackByteCount = 8 << 20
   /// Calls in progress at one time in one store, the first limit that a plain recursion meets.
   public var callDepthMax = 32_768
-  /// Whether code counts the instructions it executes: see `Store.fuel`. Costs about a tenth of the speed.
+  /// Whether code counts the instructions it executes: see `Store.fuel`. Costs an instruction for each stretch of straight code.
   public var consumesFuel = false
   /// Use the handlers that run on every machine, not the best ones of this machine. For tests.
   public var usesPortableHandlers = false

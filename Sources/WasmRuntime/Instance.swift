@@ -200,6 +200,12 @@ final class InstanceState {
     }
     for (index, global) in globals.enumerated() { unsafe globalCells[index] = global.pointer }
     for (index, table) in tables.enumerated() { unsafe tableCells[index] = table.pointer }
+    for (index, initializer) in module.tableInitializers.enumerated() {
+      guard let initializer else { continue }
+      let table = tables[module.importedTableCount + index]
+      let value = try evaluate(initializer).low
+      for element in 0..<table.count { table[element] = value }
+    }
     for segment in module.elementSegments {
       switch segment.items {
       case .functions(let indices): elementSegments.append(indices.map { reference(Int($0)) })
@@ -297,7 +303,7 @@ final class InstanceState {
     let names = compiled.names
     let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name.string
     return StackFrame(
-      moduleName: names.moduleName, functionIndex: functionIndex, functionName: names.functionNames[functionIndex] ?? exported,
+      moduleName: names.moduleName, functionIndex: functionIndex, functionName: names.functionNames[UInt32(functionIndex)] ?? exported,
       codeOffset: unsafe compiled.codeOffset(of: pc, functionIndex: functionIndex, isReturnAddress: isReturnAddress))
   }
 }
