@@ -38,7 +38,8 @@ public final class CompiledModule: @unchecked Sendable {
     let types = module.types.map { engine.number(of: $0) }
     let code = UnsafeMutableBufferPointer<bindery_code>.allocate(capacity: module.functionBodies.count)
     let context = unsafe ModuleContext(
-      module: module, typeNumbers: types, consumesFuel: engine.configuration.consumesFuel, code: code)
+      module: module, typeNumbers: types, consumesFuel: engine.configuration.consumesFuel,
+      combinesInstructions: engine.configuration.combinesInstructions, code: code)
     var functions: [TranslatedFunction] = []
     functions.reserveCapacity(module.functionBodies.count)
     do throws(WasmError) {
@@ -122,6 +123,7 @@ struct ModuleContext {
   let module: Module
   let typeNumbers: [UInt32]
   let consumesFuel: Bool
+  let combinesInstructions: Bool
   let code: UnsafeMutableBufferPointer<bindery_code>
 
   /// The address of a defined function's code record, which is filled in later.

@@ -15,6 +15,9 @@ public struct EngineConfiguration: Sendable {
   public var consumesFuel = false
   /// Use the handlers that run on every machine, not the best ones of this machine. For tests.
   public var usesPortableHandlers = false
+  /// Whether neighbouring instructions are done as one and results kept out of the frame. Off: one register instruction for
+  /// each of WebAssembly's, with all operands in slots. For tests, which compare the two.
+  package var combinesInstructions = true
 
   public init() {}
 }

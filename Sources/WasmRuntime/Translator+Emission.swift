@@ -76,6 +76,7 @@ extension FunctionTranslator {
 
   /// Records that the instruction at `position` put its result into `slot` and the accumulator of the type's class.
   mutating func didWrite(_ slot: Int, _ type: ValueType, at position: Int) {
+    guard context.combinesInstructions else { return }
     let state = AccumulatorState(slot: slot, position: position, isElidable: slot >= temporaryBase)
     if type.isInteger {
       integerAccumulator = state

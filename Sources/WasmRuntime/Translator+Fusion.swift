@@ -60,9 +60,9 @@ extension FunctionTranslator {
       && vectorAccumulator.isElidable
   }
 
-  /// Whether an instruction with a variant for results that stay in the accumulator puts its result into a slot as well.
-  private func writesSlot(_ record: Record) -> Bool {
-    words[record.position] == UInt64(RegisterTable.firstHandler[Int(record.operation.rawValue)]) + UInt64(record.kind) * 2
+  /// Whether an instruction's result goes to the operand stack, not to a local.
+  private func writesTemporary(_ record: Record) -> Bool {
+    UInt16(truncatingIfNeeded: words[record.position + 1]) >= slotField(temporaryBase)
   }
 
   /// What a load that is about to be absorbed says of its address.
@@ -178,14 +178,15 @@ extension FunctionTranslator {
     return true
   }
 
-  /// Emits a * load + c. `isHeld`: a is in the accumulator. If a was itself loaded by the instruction before, that is absorbed too.
+  /// Emits a * load + c. `isHeld`: a is in the accumulator. If a was itself loaded by the instruction before, for this use only,
+  /// that is absorbed too; a load that was made to write a local stays, because the local may be read again.
   private mutating func emitAccumulation(
     _ fused: RegisterOpcode, isHeld: Bool, _ a: UInt16, _ source: AbsorbedLoad, sum: Int, operandCount: Int
   ) {
     let c = slotField(slot(of: sum))
-    // A load that also went to a local (its slot is written) must stay.
-    if isHeld, let first = source.immediate, let both = Self.bothLoads[fused], let last, !writesSlot(last),
-      last.operation == (both.m64 ? .v128LoadM64 : .v128LoadM32), let other = absorbed(last), let second = other.immediate
+    if isHeld, let first = source.immediate, let both = Self.bothLoads[fused], let last,
+      last.operation == (both.m64 ? .v128LoadM64 : .v128LoadM32), writesTemporary(last), let other = absorbed(last),
+      let second = other.immediate
     {
       removeLast()
       emitResult(

@@ -232,7 +232,7 @@ extension FunctionTranslator {
   /// Puts off an operation on locals that an address, or a dot product, can do on the way.
   private mutating func deferOperation(_ operation: RegisterOpcode) -> Bool {
     let second = stack.count - 1
-    guard second >= 1 else { return false }
+    guard context.combinesInstructions, second >= 1 else { return false }
     var deferred: Deferred
     switch operation {
     case .i32Add, .i64Add:
