@@ -1,3 +1,4 @@
+import Foundation
 import ModelPrograms
 import Synchronization
 import TensorFiles
@@ -54,9 +55,7 @@ public final class Host: Sendable {
   ///   - programPath: a model program to use instead of the one for the model's architecture.
   /// - Throws: `environment` where files are missing or cannot be read, `malformedInput` where they are not what they must be.
   public func openModel(at path: String, programPath: String? = nil) throws(BinderyError) -> Model {
-    let bundle = ModelBundle.isBundle(path) ? try ModelBundle(path: path) : nil
-    let weightsPath: String
-    if let bundle { weightsPath = try bundle.weightsPath() } else { weightsPath = path }
+    let (bundle, weightsPath) = try Self.findWeights(at: path)
     let weights: WeightSet
     do { weights = try store.weights(paths: [weightsPath], placement: options.weights.placement) } catch { throw BinderyError(error) }
     let program: CompiledModule
@@ -71,12 +70,25 @@ public final class Host: Sendable {
 
   /// The tokenizer of a model, without a program and without a session: any file that carries a tokenizer will do.
   public func openTokenizer(at path: String) throws(BinderyError) -> any Tokenizer {
-    let bundle = ModelBundle.isBundle(path) ? try ModelBundle(path: path) : nil
-    let weightsPath: String
-    if let bundle { weightsPath = try bundle.weightsPath() } else { weightsPath = path }
+    let (_, weightsPath) = try Self.findWeights(at: path)
     let weights: WeightSet
     do { weights = try store.weights(paths: [weightsPath], placement: .map) } catch { throw BinderyError(error) }
     return try Model.makeTokenizer(weights)
+  }
+
+  private static func findWeights(at path: String) throws(BinderyError) -> (bundle: ModelBundle?, weightsPath: String) {
+    if ModelBundle.isBundle(path) {
+      let bundle = try ModelBundle(path: path)
+      return (bundle, try bundle.weightsPath())
+    }
+    let isFolder = (try? URL(filePath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory
+    guard isFolder == false else {
+      throw BinderyError(
+        .environment,
+        (isFolder == nil ? "there is no model at '\(path)'" : "the folder '\(path)' has no bundle.json")
+          + ": expected a bundle folder such as models/tiny-stories-1m, or a .gguf file")
+    }
+    return (nil, path)
   }
 
   // MARK: Programs
