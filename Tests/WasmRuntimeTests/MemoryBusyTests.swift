@@ -39,7 +39,7 @@ struct MemoryBusyTests {
     Thread.detachNewThread {
       // Many short runs, so that their beginnings meet the changes.
       for _ in 0..<20_000 {
-        do { _ = try unsafe run(.i64(3)) } catch WasmError.trap(let trap) {
+        do { _ = try unsafe run(.i64(UInt64(3))) } catch WasmError.trap(let trap) {
           if case .memory(let fault) = trap.kind { unsafe faults.insert(fault) } else { unsafe faults.insert(.lost) }
         } catch { unsafe faults.insert(.lost) }
       }
@@ -74,7 +74,7 @@ struct MemoryBusyTests {
   func freeAfterTraps() throws {
     let memory = try Memories.virtual(4, 4)
     nonisolated(unsafe) let run = try guest(memory)
-    #expect(throws: WasmError.self) { try unsafe run(.i64(1)) }
+    #expect(throws: WasmError.self) { try unsafe run(.i64(UInt64(1))) }
     let outcome = Mutex<MemoryFault?>(nil)
     let done = DispatchSemaphore(value: 0)
     Thread.detachNewThread {
