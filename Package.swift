@@ -84,7 +84,7 @@ let package = Package(
       name: "BinderyCommand",
       dependencies: [
         "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
-        "WebAssembly", "VirtualMemory", "WASI",
+        "WebAssemblyText", "WebAssembly", "VirtualMemory", "WASI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -112,8 +112,7 @@ let package = Package(
       name: "WASITests", dependencies: ["WASI", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ConformanceTests",
-      dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "VirtualMemory", "_TestSupport"],
+      name: "ConformanceTests", dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "_TestSupport"],
       resources: [.copy("Data")], swiftSettings: strict),
     .testTarget(
       name: "TensorStoreTests",

@@ -28,7 +28,7 @@ struct BinderyCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, FetchCommand.self, TokenizeCommand.self, PerplexityCommand.self, InspectCommand.self, ExecCommand.self,
-      LowerCommand.self, BenchCommand.self,
+      Wat2WasmCommand.self, Wasm2WatCommand.self, ValidateCommand.self, WastCommand.self, LowerCommand.self, BenchCommand.self,
     ])
 }
 

@@ -7,8 +7,7 @@ import WebAssembly
 extension Memory {
   /// Registers a view: fills it now and refreshes it whenever the size or a page state changes, until `unregister`.
   /// The view must not move meanwhile, and its owner keeps this memory alive.
-  /// - Parameter run: says whether the guest that uses the view is running; nil if nothing does.
-  package func register(_ view: UnsafeMutablePointer<bindery_memory_view>, run: GuestRun? = nil) {
+  package func register(_ view: UnsafeMutablePointer<bindery_memory_view>) {
     acquire()
     defer { release() }
     var flags: UInt32 = 0
@@ -22,7 +21,7 @@ extension Memory {
     unsafe view.pointee.slow_path = memorySlowPath
     unsafe view.pointee.page_log2 = UInt32(pageByteCountLog2)
     unsafe view.pointee.flags = flags
-    views.append(unsafe RegisteredView(pointer: view, run: run))
+    unsafe views.append(view)
     unsafe refresh(view, losing: nil)
   }
 
@@ -30,7 +29,7 @@ extension Memory {
   package func unregister(_ view: UnsafeMutablePointer<bindery_memory_view>) {
     acquire()
     defer { release() }
-    views.removeAll { unsafe $0.pointer == view }
+    unsafe views.removeAll { unsafe $0 == view }
   }
 
   /// Brings every view up to date, under the lock. `lost` are pages that allow less than before, so windows over them close.
@@ -38,7 +37,7 @@ extension Memory {
   /// The instance of a view may run on another thread meanwhile: what it reads must be right whichever of the stores below it
   /// sees. So only the limits change here, to zero or (growing) upwards; where a window starts is changed by its own thread.
   func refreshViews(losing lost: Range<UInt64>?) {
-    for view in views { unsafe refresh(view.pointer, losing: lost) }
+    for unsafe view in unsafe views { unsafe refresh(view, losing: lost) }
   }
 
   private func refresh(_ view: UnsafeMutablePointer<bindery_memory_view>, losing lost: Range<UInt64>?) {

@@ -29,7 +29,10 @@ struct SpectestModule {
       ("table", try Table(store: store, type: TableType(elementType: .funcref, limits: limits))),
       ("table64", try Table(store: store, type: TableType(elementType: .funcref, limits: limits, addressType: .i64))),
     ]
-    memories = [("memory", try Memory(type: MemoryType(limits: Limits(minimum: 1, maximum: 2))))]
+    memories = [
+      ("memory", try Memory(type: MemoryType(limits: Limits(minimum: 1, maximum: 2)))),
+      ("shared_memory", try Memory(type: MemoryType(limits: Limits(minimum: 1, maximum: 2), isShared: true))),
+    ]
   }
 
   func define(in imports: inout Imports) {

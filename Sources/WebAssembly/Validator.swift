@@ -108,7 +108,7 @@ extension Validator {
       guard let total = type.totalPageCount(bound), total <= most else {
         let text =
           switch (type.addressType, type.pageByteCountLog2) {
-          case (.i32, 16): "65536 pages (4 GiB)"
+          case (.i32, 16): "65536 pages (4GiB)"
           case (_, 16): "2^48 pages"
           case (.i32, _): "2^32-1 pages of one byte"
           default: "2^64-1 pages of one byte"

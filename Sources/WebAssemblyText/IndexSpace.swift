@@ -1,9 +1,11 @@
+import WebAssembly
+
 /// The names of one index space of a module: functions, types, locals, labels.
 struct IndexSpace {
   /// The suite's word in `duplicate func`, `unknown func`.
   let kind: String
   private(set) var count = 0
-  private var indices: [String: Int] = [:]
+  private var indices: [Name: Int] = [:]
   private(set) var names: [Int: String] = [:]
 
   init(_ kind: String) { self.kind = kind }
@@ -13,15 +15,24 @@ struct IndexSpace {
     defer { count += 1 }
     guard let name else { return true }
     names[count] = name
-    return indices.updateValue(count, forKey: name) == nil
+    return indices.updateValue(count, forKey: Name(name)) == nil
   }
 
-  func index(of name: String) -> Int? { indices[name] }
+  func index(of name: String) -> Int? { indices[Name(name)] }
 }
 
 /// Bytes of the binary format as they are written. Source: WebAssembly specification, section 5.2.
 struct ByteWriter {
-  var bytes: [UInt8] = []
+  private(set) var bytes: [UInt8] = []
+  /// Which text the bytes are of, in their order.
+  private(set) var marks: [SourceMap.Mark] = []
+
+  init(bytes: [UInt8] = []) { self.bytes = bytes }
+
+  /// What is written from here on is of the text at a token.
+  mutating func mark(_ token: Token) {
+    marks.append(SourceMap.Mark(byteOffset: UInt32(clamping: bytes.count), textOffset: token.start))
+  }
 
   mutating func byte(_ value: UInt8) { bytes.append(value) }
 
@@ -49,11 +60,25 @@ struct ByteWriter {
 
   mutating func raw(_ other: [UInt8]) { bytes.append(contentsOf: other) }
 
+  /// Bytes with their marks.
+  mutating func raw(_ other: ByteWriter) {
+    let start = UInt32(clamping: bytes.count)
+    bytes.append(contentsOf: other.bytes)
+    for mark in other.marks {
+      marks.append(SourceMap.Mark(byteOffset: mark.byteOffset &+ start, textOffset: mark.textOffset))
+    }
+  }
+
   mutating func name(_ text: String) { vector(Array(text.utf8)) }
 
   /// A byte vector: its length, then the bytes.
   mutating func vector(_ other: [UInt8]) {
     unsigned(other.count)
+    raw(other)
+  }
+
+  mutating func vector(_ other: ByteWriter) {
+    unsigned(other.bytes.count)
     raw(other)
   }
 

@@ -6,7 +6,7 @@ import WebAssembly
 /// A name that occurs twice in its index space cannot be an identifier and is left out.
 /// Source: WebAssembly specification, section 7.4.1, and the extended name section proposal.
 struct ModuleNames {
-  enum Space: UInt8 { case function = 1, type = 4, table, memory, global, element, data }
+  typealias Space = NameSectionText.Space
 
   private(set) var module: String?
   private var spaces: [Space: [Int: String]] = [:]
@@ -23,14 +23,18 @@ struct ModuleNames {
         let range = try reader.skip(byteCount: byteCount)
         var content = BinaryReader(module.bytes.span, range: range)
         switch identifier {
-        case 0: self.module = try Self.name(&content)
+        case 0:
+          let name = try Self.name(&content)
+          self.module = name.isEmpty ? nil : name
         case 2:
           for _ in 0..<(try content.readUInt32LEB128()) {
             let function = Int(try content.readUInt32LEB128())
-            locals[function] = Self.unique(try Self.map(&content))
+            locals[function] = Self.unique(try Self.map(&content)) { Self.localCount(of: function, in: module) }
           }
         default:
-          if let space = Space(rawValue: identifier) { spaces[space] = Self.unique(try Self.map(&content)) }
+          if let space = Space(rawValue: identifier) {
+            spaces[space] = Self.unique(try Self.map(&content)) { Self.count(of: space, in: module) }
+          }
         }
       }
     } catch {}
@@ -48,6 +52,19 @@ struct ModuleNames {
     name.utf8.allSatisfy(Lexer.isTokenCharacter) ? "$\(name)" : "$\(ModulePrinter.quoted(Array(name.utf8)))"
   }
 
+  /// The name section that a parser makes of these identifiers, nil if there are none.
+  var encoded: [UInt8]? {
+    func list(_ names: [Int: String]) -> [NameSectionText.Entry] {
+      names.sorted { $0.key < $1.key }.map { NameSectionText.Entry(index: $0.key, name: $0.value) }
+    }
+    return NameSectionText(
+      module: module, locals: locals.sorted { $0.key < $1.key }.map { (function: $0.key, names: list($0.value)) },
+      spaces: spaces.mapValues(list)
+    ).encoded
+  }
+
+  // MARK: Reading
+
   private static func name(_ reader: inout BinaryReader) throws(BinaryReadingError) -> String {
     let byteCount = Int(try reader.readUInt32LEB128())
     return try reader.readUTF8(byteCount: byteCount)
@@ -62,9 +79,33 @@ struct ModuleNames {
     return names
   }
 
-  private static func unique(_ names: [(Int, String)]) -> [Int: String] {
-    var seen: [String: Int] = [:]
-    for (_, name) in names { seen[name, default: 0] += 1 }
-    return Dictionary(names.filter { seen[$0.1] == 1 && !$0.1.isEmpty }, uniquingKeysWith: { first, _ in first })
+  /// The names that can be identifiers: of something that is there, said once, not empty.
+  private static func unique(_ names: [(Int, String)], count: () -> Int) -> [Int: String] {
+    let count = count()
+    var seen: [Name: Int] = [:]
+    for (_, name) in names { seen[Name(name), default: 0] += 1 }
+    let usable = names.filter { $0.0 < count && seen[Name($0.1)] == 1 && !$0.1.isEmpty }
+    return Dictionary(usable, uniquingKeysWith: { first, _ in first })
+  }
+
+  private static func count(of space: Space, in module: Module) -> Int {
+    switch space {
+    case .function: module.functionTypeIndices.count
+    case .type: module.types.count
+    case .table: module.tables.count
+    case .memory: module.memories.count
+    case .global: module.globals.count
+    case .element: module.elementSegments.count
+    case .data: module.dataSegments.count
+    }
+  }
+
+  /// Parameters and locals.
+  private static func localCount(of function: Int, in module: Module) -> Int {
+    guard function < module.functionTypeIndices.count else { return 0 }
+    let type = Int(module.functionTypeIndices[function])
+    guard type < module.types.count else { return 0 }
+    let body = function - module.importedFunctionCount
+    return module.types[type].parameters.count + (module.functionBodies.indices.contains(body) ? module.functionBodies[body].localCount : 0)
   }
 }

@@ -1,3 +1,4 @@
+import BinaryReading
 import WebAssembly
 
 /// Functions and expressions.
@@ -8,11 +9,8 @@ extension ModulePrinter {
     indentation += 1
     var local = Int(type) < module.types.count ? module.types[Int(type)].parameters.count : 0
     for group in body.locals where group.count > 0 {
-      // A group may declare four thousand million locals in a few bytes: only names make it long.
-      guard group.count <= 100_000, (local..<(local + Int(group.count))).contains(where: { names.localIdentifier(function: index, $0) != nil })
-      else {
-        let shown = Int(min(group.count, 100_000))
-        line("(local" + String(repeating: " \(group.type)", count: shown) + ")")
+      guard (local..<(local + Int(group.count))).contains(where: { names.localIdentifier(function: index, $0) != nil }) else {
+        line("(local" + String(repeating: " \(group.type)", count: Int(group.count)) + ")")
         local += Int(group.count)
         continue
       }
@@ -93,9 +91,18 @@ extension ModulePrinter {
       let lanes = [bits.low, bits.low >> 32, bits.high, bits.high >> 32].map { "0x" + String($0 & 0xFFFF_FFFF, radix: 16) }
       operands = "i32x4 " + lanes.joined(separator: " ")
     case .referenceType(let type): operands = type == .funcref ? "func" : "extern"
-    case .selectTypes(_, let first): operands = "(result \(first))"
+    case .selectTypes(let count, let first):
+      operands = count == 1 ? "(result \(first))" : "(result\(selectTypes(count, at: instruction.offset).map { " \($0)" }.joined()))"
     }
     return operands.isEmpty ? information.mnemonic : "\(information.mnemonic) \(operands)"
+  }
+
+  /// The types of a `select` that has not one of them, which no valid one has.
+  private func selectTypes(_ count: UInt32, at offset: Int) -> [ValueType] {
+    var reader = BinaryReader(module.bytes.span, range: offset..<module.bytes.count)
+    // The instruction was decoded before: its opcode, the count, a byte for each type.
+    guard (try? reader.readByte()) != nil, (try? reader.readUInt32LEB128()) == count else { return [] }
+    return (0..<count).compactMap { _ in (try? reader.readByte()).flatMap(ValueType.init(rawValue:)) }
   }
 
   private func index(_ index: UInt32, _ kind: ImmediatesKind, function: Int) -> String {

@@ -2,22 +2,29 @@ import WebAssembly
 
 /// Writes a module in the text format, one instruction a line, so that reading it back gives the same binary.
 ///
-/// What the text cannot say is lost: custom sections other than names, and lengths written longer than they need be.
+/// Custom sections become `@custom` annotations; the name section becomes identifiers, and an annotation only where these do not
+/// say all of it. What a text cannot say is lost: see the room's page.
 struct ModulePrinter {
+  /// A text is at most this long: a few bytes of binary can declare fifty thousand locals.
+  private static let byteCountMax = 1 << 30
+  private static let localCountMax = 50_000
+
   let module: Module
+  private let withCustomSections: Bool
   let names: ModuleNames
   private(set) var text = ""
   var indentation = 0
 
-  static func print(_ module: Module) throws(WasmParseError) -> String {
-    var printer = ModulePrinter(module: module, names: ModuleNames(module))
+  static func print(_ module: Module, withCustomSections: Bool) throws(WasmParseError) -> String {
+    var printer = ModulePrinter(module: module, withCustomSections: withCustomSections)
     try printer.printModule()
     return printer.text
   }
 
-  private init(module: Module, names: ModuleNames) {
+  private init(module: Module, withCustomSections: Bool) {
     self.module = module
-    self.names = names
+    self.withCustomSections = withCustomSections
+    names = ModuleNames(module)
   }
 
   mutating func line(_ content: String) {
@@ -38,8 +45,8 @@ struct ModulePrinter {
     for (offset, initializer) in module.tableInitializers.enumerated() {
       let index = module.importedTableCount + offset
       // The initial value of every element, where it is not null.
-      let value = try initializer.map { initializer throws(WasmParseError) in " " + (try instructions(initializer)) } ?? ""
-      line("(table\(named(.table, index)) \(tableType(module.tables[index]))\(value))")
+      let value = try initializer.map { initializer throws(WasmParseError) in try instructions(initializer) } ?? ""
+      line("(table\(named(.table, index)) \(tableType(module.tables[index]))\(value.isEmpty ? "" : " " + value))")
     }
     for index in module.importedMemoryCount..<module.memories.count {
       line("(memory\(named(.memory, index)) \(Self.memoryType(module.memories[index])))")
@@ -51,8 +58,15 @@ struct ModulePrinter {
     for export in module.exports { line("(export \(Self.quoted(export.name.string)) \(externalReference(export)))") }
     if let start = module.startFunction { line("(start \(names.reference(.function, start)))") }
     for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
-    for (offset, body) in module.functionBodies.enumerated() { try printFunction(body, module.importedFunctionCount + offset) }
+    for (offset, body) in module.functionBodies.enumerated() {
+      guard body.localCount <= Self.localCountMax else {
+        throw WasmParseError("too many locals: \(body.localCount), a text lists at most \(Self.localCountMax)", at: body.codeRange.lowerBound)
+      }
+      guard text.utf8.count < Self.byteCountMax else { throw WasmParseError("the text would be longer than 1 GiB", at: body.codeRange.lowerBound) }
+      try printFunction(body, module.importedFunctionCount + offset)
+    }
     for (index, segment) in module.dataSegments.enumerated() { try printData(segment, index) }
+    if withCustomSections { printCustomSections() }
     indentation -= 1
     line(")")
   }
@@ -164,6 +178,56 @@ struct ModulePrinter {
       parts += " (offset \(try instructions(offset)))"
     }
     line(parts + " " + Self.quoted(Array(module.contents(of: segment))) + ")")
+  }
+
+  // MARK: Custom sections
+
+  private func printedCustomSections() -> [CustomSection] {
+    let nameSections = module.customSections.filter { $0.name == "name" }
+    // The identifiers say all: one name section, behind the known sections, no different from what they give.
+    guard nameSections.count == 1, let section = nameSections.first, precedingSection(section) == lastKnownSection,
+      let encoded = names.encoded, module.bytes[section.range].elementsEqual(encoded)
+    else { return module.customSections }
+    return module.customSections.filter { $0.name != "name" }
+  }
+
+  private mutating func printCustomSections() {
+    let last = lastKnownSection
+    let words = Dictionary(uniqueKeysWithValues: CustomSectionText.sectionIdentifiers.map { ($1, $0) })
+    let printed = printedCustomSections()
+    let nameRange = printed.contains { $0.name == "name" } ? nil : module.customSections.first { $0.name == "name" }?.range
+    for section in printed {
+      let preceding = precedingSection(section)
+      let place: String
+      if preceding != last {
+        place = words[preceding].map { " (after \($0))" } ?? " (before first)"
+      } else if let nameRange, section.range.lowerBound < nameRange.lowerBound {
+        // In front of the name section, which stands behind the known ones.
+        place = words[last].map { " (after \($0))" } ?? " (before first)"
+      } else {
+        place = ""
+      }
+      line("(@custom \(Self.quoted(section.name))\(place) \(Self.quoted(Array(module.bytes[section.range]))))")
+    }
+  }
+
+  /// The known sections in their order, and whether the module has entries of them.
+  private var knownSections: [(identifier: UInt8, hasEntries: Bool)] {
+    [
+      (1, !module.types.isEmpty), (2, !module.imports.isEmpty), (3, !module.functionBodies.isEmpty),
+      (4, module.tables.count > module.importedTableCount), (5, module.memories.count > module.importedMemoryCount),
+      (6, module.globals.count > module.importedGlobalCount), (7, !module.exports.isEmpty), (8, module.startFunction != nil),
+      (9, !module.elementSegments.isEmpty), (12, module.dataCount != nil), (10, !module.functionBodies.isEmpty),
+      (11, !module.dataSegments.isEmpty),
+    ]
+  }
+
+  private var lastKnownSection: UInt8 { knownSections.last { $0.hasEntries }?.identifier ?? 0 }
+
+  /// The section in front of a custom one, those without entries aside; 0 for none.
+  private func precedingSection(_ section: CustomSection) -> UInt8 {
+    guard let index = knownSections.firstIndex(where: { $0.identifier == section.precedingSection }) else { return 0 }
+    return knownSections[...index].last { $0.hasEntries }?.identifier ?? 0
   }
 
   // MARK: Strings

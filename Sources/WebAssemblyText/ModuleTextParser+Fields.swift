@@ -6,19 +6,20 @@ extension ModuleTextParser {
   enum ExternalKind: UInt8 { case function, table, memory, global }
 
   mutating func parseImport() throws(TextFormatError) {
+    let field = fieldToken
     let module = try cursor.expectName()
     let name = try cursor.expectName()
     guard cursor.take(.leftParenthesis) != nil, let keyword = cursor.take(.keyword) else { throw cursor.unexpected("an import") }
     _ = try cursor.takeIdentifier()
     switch cursor.text(keyword) {
-    case "func": try addImport(.function, module, name, functionImportDescription())
+    case "func": try addImport(.function, module, name, at: field, functionImportDescription())
     case "table":
       let is64 = parseAddressType()
-      try addImport(.table, module, name, parseTableType(is64: is64))
+      try addImport(.table, module, name, at: field, parseTableType(is64: is64))
     case "memory":
       let is64 = parseAddressType()
-      try addImport(.memory, module, name, parseMemoryType(is64: is64))
-    default: try addImport(.global, module, name, parseGlobalType())
+      try addImport(.memory, module, name, at: field, parseMemoryType(is64: is64))
+    default: try addImport(.global, module, name, at: field, parseGlobalType())
     }
     try cursor.expectClose()
   }
@@ -31,7 +32,10 @@ extension ModuleTextParser {
     return writer.bytes
   }
 
-  mutating func addImport(_ kind: ExternalKind, _ module: String, _ name: String, _ description: [UInt8]) throws(TextFormatError) {
+  mutating func addImport(
+    _ kind: ExternalKind, _ module: String, _ name: String, at field: Token, _ description: [UInt8]
+  ) throws(TextFormatError) {
+    imports.mark(field)
     imports.name(module)
     imports.name(name)
     imports.byte(kind.rawValue)
@@ -47,13 +51,16 @@ extension ModuleTextParser {
 
   /// `(export "name")*` inside a definition.
   mutating func parseInlineExports(_ kind: ExternalKind, index: Int) throws(TextFormatError) {
-    while cursor.takeOpen("export") {
-      addExport(try cursor.expectName(), kind, index)
+    while cursor.isOpen("export") {
+      let token = cursor.token()
+      cursor.index += 2
+      addExport(try cursor.expectName(), at: token, kind, index)
       try cursor.expectClose()
     }
   }
 
-  private mutating func addExport(_ name: String, _ kind: ExternalKind, _ index: Int) {
+  private mutating func addExport(_ name: String, at token: Token, _ kind: ExternalKind, _ index: Int) {
+    exports.mark(token)
     exports.name(name)
     exports.byte(kind.rawValue)
     exports.unsigned(index)
@@ -70,13 +77,14 @@ extension ModuleTextParser {
   }
 
   mutating func parseExport() throws(TextFormatError) {
+    let field = fieldToken
     let name = try cursor.expectName()
     guard cursor.take(.leftParenthesis) != nil, let keyword = cursor.take(.keyword) else { throw cursor.unexpected("an export") }
     switch cursor.text(keyword) {
-    case "func": addExport(name, .function, try parseIndex(functionSpace))
-    case "table": addExport(name, .table, try parseIndex(tableSpace))
-    case "memory": addExport(name, .memory, try parseIndex(memorySpace))
-    case "global": addExport(name, .global, try parseIndex(globalSpace))
+    case "func": addExport(name, at: field, .function, try parseIndex(functionSpace))
+    case "table": addExport(name, at: field, .table, try parseIndex(tableSpace))
+    case "memory": addExport(name, at: field, .memory, try parseIndex(memorySpace))
+    case "global": addExport(name, at: field, .global, try parseIndex(globalSpace))
     default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected func, table, memory or global", at: keyword)
     }
     try cursor.expectClose()
@@ -84,22 +92,27 @@ extension ModuleTextParser {
 
   mutating func parseStart() throws(TextFormatError) {
     guard start == nil else { throw cursor.error("multiple start sections", at: cursor.token()) }
-    start = try parseIndex(functionSpace)
+    var section = ByteWriter()
+    section.mark(fieldToken)
+    section.unsigned(try parseIndex(functionSpace))
+    start = section
   }
 
   // MARK: Tables, memories, globals
 
   mutating func parseTable() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
     let index = nextTable
     try parseInlineExports(.table, index: index)
     if let (module, name) = try takeInlineImport() {
       let is64 = parseAddressType()
-      return try addImport(.table, module, name, parseTableType(is64: is64))
+      return try addImport(.table, module, name, at: field, parseTableType(is64: is64))
     }
     let is64 = parseAddressType()
     nextTable += 1
     tableCount += 1
+    tables.mark(field)
     guard cursor.kind() != .number else {
       let type = try parseTableType(is64: is64)
       guard cursor.kind() != .rightParenthesis else {
@@ -107,7 +120,8 @@ extension ModuleTextParser {
         return
       }
       // An initial value for every element.
-      tables.raw([0x40, 0x00] + type + (try parseConstantExpression()))
+      tables.raw([0x40, 0x00] + type)
+      tables.raw(try parseConstantExpression())
       return
     }
     // `reftype (elem ...)`: the table's size is the number of its elements.
@@ -120,23 +134,25 @@ extension ModuleTextParser {
     tables.raw(Self.tableType(element: element, is64: is64, (UInt64(count), UInt64(count))))
     let offset: [UInt8] = [is64 ? 0x42 : 0x41, 0, 0x0B]
     if areIndices || (count == 0 && element == .funcref) {
-      writeActiveElements(table: index, offset: offset, kind: .indices, count: count, items.bytes)
+      writeActiveElements(at: field, table: index, offset: offset, kind: .indices, count: count, items)
     } else {
-      writeActiveElements(table: index, offset: offset, kind: .expressions(element), count: count, items.bytes)
+      writeActiveElements(at: field, table: index, offset: offset, kind: .expressions(element), count: count, items)
     }
   }
 
   mutating func parseMemory() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
     let index = nextMemory
     try parseInlineExports(.memory, index: index)
     if let (module, name) = try takeInlineImport() {
       let is64 = parseAddressType()
-      return try addImport(.memory, module, name, parseMemoryType(is64: is64))
+      return try addImport(.memory, module, name, at: field, parseMemoryType(is64: is64))
     }
     let is64 = parseAddressType()
     nextMemory += 1
     memoryCount += 1
+    memories.mark(field)
     let pageSize = cursor.isOpen("pagesize") ? try parsePageSize() : nil
     guard pageSize != nil || cursor.isOpen("data") else {
       memories.raw(try parseMemoryType(is64: is64))
@@ -153,15 +169,17 @@ extension ModuleTextParser {
     type.maximum = pageCount
     type.pageByteCountLog2 = pageSize
     memories.raw(type.encoded)
-    writeActiveData(memory: index, offset: [is64 ? 0x42 : 0x41, 0, 0x0B], bytes)
+    writeActiveData(at: field, memory: index, offset: ByteWriter(bytes: [is64 ? 0x42 : 0x41, 0, 0x0B]), bytes)
   }
 
   mutating func parseGlobal() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
     try parseInlineExports(.global, index: nextGlobal)
-    if let (module, name) = try takeInlineImport() { return try addImport(.global, module, name, parseGlobalType()) }
+    if let (module, name) = try takeInlineImport() { return try addImport(.global, module, name, at: field, parseGlobalType()) }
     nextGlobal += 1
     globalCount += 1
+    globals.mark(field)
     globals.raw(try parseGlobalType())
     globals.raw(try parseConstantExpression())
   }
@@ -171,8 +189,9 @@ extension ModuleTextParser {
   private enum ElementKind { case indices, expressions(ValueTypeText) }
 
   mutating func parseElement() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
-    if cursor.takeKeyword("declare") { return try parseElementList(flagsForIndices: 3, prefix: [], isActive: false) }
+    if cursor.takeKeyword("declare") { return try parseElementList(at: field, flagsForIndices: 3, prefix: ByteWriter(), isActive: false) }
     var table: Int?
     if cursor.takeOpen("table") {
       table = try parseIndex(tableSpace)
@@ -181,22 +200,25 @@ extension ModuleTextParser {
       table = try parseIndex(tableSpace)
     }
     let isOffset = cursor.kind() == .leftParenthesis && !cursor.isOpen("item") && !cursor.isOpen("ref")
-    guard table != nil || isOffset else { return try parseElementList(flagsForIndices: 1, prefix: [], isActive: false) }
+    guard table != nil || isOffset else { return try parseElementList(at: field, flagsForIndices: 1, prefix: ByteWriter(), isActive: false) }
     let offset = try parseOffset()
     var prefix = ByteWriter()
     // A table that was written stays written, table 0 too.
     if let table { prefix.unsigned(table) }
     let hasTable = table != nil
     prefix.raw(offset)
-    try parseElementList(flagsForIndices: hasTable ? 2 : 0, prefix: prefix.bytes, isActive: true)
+    try parseElementList(at: field, flagsForIndices: hasTable ? 2 : 0, prefix: prefix, isActive: true)
   }
 
   /// What follows the offset: `func index*`, a reference type with expressions, or (old form) indices alone.
   ///
   /// - Parameter flagsForIndices: 0 active, 1 passive, 2 active with a table index, 3 declarative; plus 4 for expressions.
-  private mutating func parseElementList(flagsForIndices: UInt8, prefix: [UInt8], isActive: Bool) throws(TextFormatError) {
+  private mutating func parseElementList(
+    at field: Token, flagsForIndices: UInt8, prefix: ByteWriter, isActive: Bool
+  ) throws(TextFormatError) {
     var items = ByteWriter()
     elementCount += 1
+    elements.mark(field)
     if cursor.isKeyword("func") || (isActive && (cursor.isIndex || cursor.kind() == .rightParenthesis)) {
       _ = cursor.takeKeyword("func")
       let count = try parseFunctionIndices(into: &items)
@@ -204,7 +226,7 @@ extension ModuleTextParser {
       elements.raw(prefix)
       if flagsForIndices != 0 { elements.byte(0) }
       elements.unsigned(count)
-      elements.raw(items.bytes)
+      elements.raw(items)
       return
     }
     let type = try expectReferenceType()
@@ -219,11 +241,14 @@ extension ModuleTextParser {
     elements.raw(prefix)
     if flagsForIndices != 0 || type != .funcref { elements.valueType(type) }
     elements.unsigned(count)
-    elements.raw(items.bytes)
+    elements.raw(items)
   }
 
-  private mutating func writeActiveElements(table: Int, offset: [UInt8], kind: ElementKind, count: Int, _ items: [UInt8]) {
+  private mutating func writeActiveElements(
+    at field: Token, table: Int, offset: [UInt8], kind: ElementKind, count: Int, _ items: ByteWriter
+  ) {
     elementCount += 1
+    elements.mark(field)
     switch kind {
     case .indices:
       elements.byte(2)
@@ -242,8 +267,9 @@ extension ModuleTextParser {
 
   private mutating func parseFunctionIndices(into items: inout ByteWriter) throws(TextFormatError) -> Int {
     var count = 0
-    while let index = try takeIndex(functionSpace) {
-      items.unsigned(index)
+    while cursor.isIndex {
+      items.mark(cursor.token())
+      items.unsigned(try parseIndex(functionSpace))
       count += 1
     }
     return count
@@ -267,6 +293,7 @@ extension ModuleTextParser {
   // MARK: Data segments
 
   mutating func parseData() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
     var memory: Int?
     if cursor.takeOpen("memory") {
@@ -278,16 +305,18 @@ extension ModuleTextParser {
     guard memory != nil || cursor.kind() == .leftParenthesis else {
       let bytes = try parseStrings()
       dataCount += 1
+      data.mark(field)
       data.byte(1)
       data.vector(bytes)
       return
     }
     let offset = try parseOffset()
-    writeActiveData(memory: memory ?? 0, offset: offset, try parseStrings())
+    writeActiveData(at: field, memory: memory ?? 0, offset: offset, try parseStrings())
   }
 
-  private mutating func writeActiveData(memory: Int, offset: [UInt8], _ bytes: [UInt8]) {
+  private mutating func writeActiveData(at field: Token, memory: Int, offset: ByteWriter, _ bytes: [UInt8]) {
     dataCount += 1
+    data.mark(field)
     data.byte(memory == 0 ? 0 : 2)
     if memory != 0 { data.unsigned(memory) }
     data.raw(offset)
@@ -301,7 +330,7 @@ extension ModuleTextParser {
   }
 
   /// `(offset expr)`, or one folded instruction.
-  private mutating func parseOffset() throws(TextFormatError) -> [UInt8] {
+  private mutating func parseOffset() throws(TextFormatError) -> ByteWriter {
     guard cursor.takeOpen("offset") else { return try parseFoldedConstant() }
     let bytes = try parseConstantExpression()
     try cursor.expectClose()

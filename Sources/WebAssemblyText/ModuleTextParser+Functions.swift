@@ -1,15 +1,19 @@
+import WebAssembly
+
 /// Functions: their types, locals and bodies.
 extension ModuleTextParser {
   mutating func parseFunction() throws(TextFormatError) {
+    let field = fieldToken
     _ = try cursor.takeIdentifier()
     let index = nextFunction
     try parseInlineExports(.function, index: index)
     if let (module, name) = try takeInlineImport() {
-      return try addImport(.function, module, name, functionImportDescription())
+      return try addImport(.function, module, name, at: field, functionImportDescription())
     }
     let use = try parseTypeUse(namesAllowed: true)
     nextFunction += 1
     functionCount += 1
+    functions.mark(field)
     functions.unsigned(use.index)
 
     var body = FunctionTextBody()
@@ -43,9 +47,11 @@ extension ModuleTextParser {
       code.valueType(group.type)
     }
     try parseInstructions(&body)
-    code.raw(body.code.bytes)
+    code.raw(body.code)
+    code.mark(cursor.token())
     code.byte(0x0B)
-    codes.vector(code.bytes)
+    codes.mark(field)
+    codes.vector(code)
   }
 
   private func addParameters(_ names: [String?], to body: inout FunctionTextBody) throws(TextFormatError) {
@@ -62,20 +68,22 @@ extension ModuleTextParser {
   // MARK: Constant expressions
 
   /// Instructions up to the closing parenthesis, with their `end`.
-  mutating func parseConstantExpression() throws(TextFormatError) -> [UInt8] {
+  mutating func parseConstantExpression() throws(TextFormatError) -> ByteWriter {
     var body = FunctionTextBody()
     try parseInstructions(&body)
+    body.code.mark(cursor.token())
     body.code.byte(0x0B)
-    return body.code.bytes
+    return body.code
   }
 
   /// One folded instruction as an expression.
-  mutating func parseFoldedConstant() throws(TextFormatError) -> [UInt8] {
+  mutating func parseFoldedConstant() throws(TextFormatError) -> ByteWriter {
     guard cursor.kind() == .leftParenthesis else { throw cursor.unexpected("an expression") }
     var body = FunctionTextBody()
-    try parseFolded(&body, depth: 0)
+    try parseFolded(&body)
+    body.code.mark(cursor.tokens[cursor.index - 1])
     body.code.byte(0x0B)
-    return body.code.bytes
+    return body.code
   }
 }
 
@@ -84,5 +92,5 @@ struct FunctionTextBody {
   var code = ByteWriter()
   var locals = IndexSpace("local")
   /// From the outermost block to the innermost; nil for a block without a name.
-  var labels: [String?] = []
+  var labels: [Name?] = []
 }

@@ -16,7 +16,7 @@ extension ModuleTextParser {
       let token = cursor.token()
       switch token.kind {
       case .leftParenthesis:
-        try parseFolded(&body, depth: 0)
+        try parseFolded(&body)
         continue
       case .keyword: break
       case .rightParenthesis where openIfs.isEmpty: return
@@ -30,12 +30,14 @@ extension ModuleTextParser {
         guard openIfs.last == true else { throw cursor.error("unexpected token else: there is no if to it", at: token) }
         openIfs[openIfs.count - 1] = false
         try checkLabel(body.labels.last ?? nil)
+        body.code.mark(token)
         body.code.byte(0x05)
       } else if cursor.takeKeyword("end") {
         guard openIfs.popLast() != nil, body.labels.count > outerLabelCount else {
           throw cursor.error("unexpected token end: there is no block to it", at: token)
         }
         try checkLabel(body.labels.removeLast())
+        body.code.mark(token)
         body.code.byte(0x0B)
       } else {
         try parsePlain(&body)
@@ -51,14 +53,15 @@ extension ModuleTextParser {
   }
 
   /// The label repeated at `else` or `end`.
-  private mutating func checkLabel(_ expected: String?) throws(TextFormatError) {
+  private mutating func checkLabel(_ expected: Name?) throws(TextFormatError) {
     let token = cursor.token()
     guard let name = try cursor.takeIdentifier() else { return }
-    guard name == expected else { throw cursor.error("mismatching label \(cursor.text(token))", at: token) }
+    guard expected?.string.utf8.elementsEqual(name.utf8) == true else { throw cursor.error("mismatching label \(cursor.text(token))", at: token) }
   }
 
   private mutating func beginBlock(_ word: BlockWord, _ body: inout FunctionTextBody) throws(TextFormatError) {
-    body.labels.append(try cursor.takeIdentifier())
+    body.code.mark(cursor.tokens[cursor.index - 1])
+    body.labels.append(try cursor.takeIdentifier().map { Name($0) })
     let type = try parseBlockType()
     switch word {
     case .block: body.code.byte(0x02)
@@ -92,46 +95,54 @@ extension ModuleTextParser {
 
   // MARK: Folded
 
-  mutating func parseFolded(_ body: inout FunctionTextBody, depth: Int) throws(TextFormatError) {
-    guard depth < Self.nestingDepthMax else {
+  mutating func parseFolded(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    guard foldedDepth < Self.nestingDepthMax else {
       throw cursor.error("instructions folded more than \(Self.nestingDepthMax) deep", at: cursor.token())
     }
+    foldedDepth += 1
+    defer { foldedDepth -= 1 }
     guard cursor.take(.leftParenthesis) != nil else { throw cursor.unexpected("`(`") }
     switch takeBlockWord() {
-    case .if?: try parseFoldedIf(&body, depth: depth)
+    case .if?: try parseFoldedIf(&body)
     case let word?:
       try beginBlock(word, &body)
       try parseInstructions(&body)
       body.labels.removeLast()
+      body.code.mark(cursor.token())
       body.code.byte(0x0B)
     case nil:
       // The operands come first in the code; the instruction itself is kept aside.
       guard cursor.kind() == .keyword else { throw cursor.unexpected("an instruction") }
       var plain = FunctionTextBody(locals: body.locals, labels: body.labels)
       try parsePlain(&plain)
-      while cursor.kind() == .leftParenthesis { try parseFolded(&body, depth: depth + 1) }
-      body.code.raw(plain.code.bytes)
+      while cursor.kind() == .leftParenthesis { try parseFolded(&body) }
+      body.code.raw(plain.code)
     }
     try cursor.expectClose()
   }
 
   /// `if label? type folded* (then ...) (else ...)?`, the cursor after `if`.
-  private mutating func parseFoldedIf(_ body: inout FunctionTextBody, depth: Int) throws(TextFormatError) {
+  private mutating func parseFoldedIf(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    let keyword = cursor.tokens[cursor.index - 1]
     let label = try cursor.takeIdentifier()
     let type = try parseBlockType()
-    while cursor.kind() == .leftParenthesis, !cursor.isOpen("then") { try parseFolded(&body, depth: depth + 1) }
+    while cursor.kind() == .leftParenthesis, !cursor.isOpen("then") { try parseFolded(&body) }
+    body.code.mark(keyword)
     body.code.byte(0x04)
     body.code.raw(type)
-    body.labels.append(label)
+    body.labels.append(label.map { Name($0) })
     try cursor.expectOpen("then")
     try parseInstructions(&body)
     try cursor.expectClose()
-    if cursor.takeOpen("else") {
+    if cursor.isOpen("else") {
+      body.code.mark(cursor.token())
+      cursor.index += 2
       body.code.byte(0x05)
       try parseInstructions(&body)
       try cursor.expectClose()
     }
     body.labels.removeLast()
+    body.code.mark(cursor.token())
     body.code.byte(0x0B)
   }
 
@@ -146,6 +157,7 @@ extension ModuleTextParser {
     }
     cursor.index += 1
     if opcode == .select, cursor.isOpen("result") { opcode = .selectTyped }
+    body.code.mark(token)
     writeOpcode(opcode, &body.code)
     try parseImmediates(of: opcode.information, token, &body)
   }
@@ -230,7 +242,7 @@ extension ModuleTextParser {
     let token = cursor.token()
     if token.kind == .number { return Int(try cursor.expectUnsigned(bitCount: 32)) }
     guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("a label") }
-    guard let depth = body.labels.lastIndex(of: name) else { throw cursor.error("unknown label \(cursor.text(token))", at: token) }
+    guard let depth = body.labels.lastIndex(of: Name(name)) else { throw cursor.error("unknown label \(cursor.text(token))", at: token) }
     return body.labels.count - 1 - depth
   }
 

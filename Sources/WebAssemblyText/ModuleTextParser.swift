@@ -38,27 +38,33 @@ struct ModuleTextParser {
   var globals = ByteWriter(), exports = ByteWriter(), elements = ByteWriter(), codes = ByteWriter(), data = ByteWriter()
   var importCount = 0, functionCount = 0, tableCount = 0, memoryCount = 0, globalCount = 0, exportCount = 0
   var elementCount = 0, dataCount = 0
-  var start: Int?
+  var start: ByteWriter?
   /// memory.init and data.drop need the data count section.
   var needsDataCount = false
   /// Names of the parameters and locals of each function that has any.
   var localNames: [(function: Int, names: [(index: Int, name: String)])] = []
   var moduleName: String?
 
+  /// The keyword of the field that the second pass is at.
+  var fieldToken = Token(kind: .endOfText, start: 0, end: 0)
+  /// How many folded instructions are open.
+  var foldedDepth = 0
+  /// Sections of `@custom` annotations.
+  var customSections: [CustomSectionText] = []
   // Where the second pass is in each index space of definitions.
   var nextFunction = 0, nextTable = 0, nextMemory = 0, nextGlobal = 0
 
   /// Parses a text that is one module: `(module ...)`, or its fields alone.
-  static func binary(of text: [UInt8]) throws(TextFormatError) -> [UInt8] {
+  static func translate(_ text: [UInt8]) throws(TextFormatError) -> TranslatedModule {
     var cursor = try TokenCursor(bytes: text)
     let isWrapped = cursor.isOpen("module")
     if isWrapped { _ = cursor.takeOpen("module") }
     let name = isWrapped ? try cursor.takeIdentifier() : nil
     var parser = ModuleTextParser(cursor: cursor, moduleName: name)
-    let bytes = try parser.parseFields()
+    let module = try parser.parseFields()
     if isWrapped { try parser.cursor.expectClose() }
     guard parser.cursor.kind() == .endOfText else { throw parser.cursor.unexpected("the end of the text") }
-    return bytes
+    return module
   }
 
   init(cursor: TokenCursor, moduleName: String?) {
@@ -67,12 +73,13 @@ struct ModuleTextParser {
   }
 
   /// Parses fields up to the closing parenthesis of the module, or the end of the text, and leaves the cursor there.
-  mutating func parseFields() throws(TextFormatError) -> [UInt8] {
+  mutating func parseFields() throws(TextFormatError) -> TranslatedModule {
     try collectFields()
     let end = cursor.index
     // Names resolve from here on. The parser moves back and forth between fields by token index.
     for field in fields {
       cursor.index = field.tokenIndex
+      fieldToken = cursor.tokens[field.tokenIndex - 1]
       switch field.kind {
       case .import: try parseImport()
       case .function: try parseFunction()
@@ -87,14 +94,19 @@ struct ModuleTextParser {
       try cursor.expectClose()
     }
     cursor.index = end
-    return assemble()
+    let module = assemble()
+    return TranslatedModule(bytes: module.bytes, sourceMap: SourceMap(text: cursor.bytes, marks: module.marks))
   }
 
   // MARK: First pass
 
   private mutating func collectFields() throws(TextFormatError) {
     var firstDefinition: String?
-    while cursor.kind() == .leftParenthesis {
+    while cursor.kind() == .leftParenthesis || cursor.kind() == .customAnnotation {
+      if cursor.kind() == .customAnnotation {
+        try parseCustomSection()
+        continue
+      }
       let opening = cursor.index
       let keyword = cursor.token(1)
       guard keyword.kind == .keyword else {
@@ -166,7 +178,7 @@ struct ModuleTextParser {
       var scan = cursor
       var depth = 0
       while scan.kind() != .endOfText && depth >= 0 && (kind == .table || kind == .memory) {
-        if scan.kind() == .leftParenthesis {
+        if scan.kind() == .leftParenthesis || scan.kind() == .customAnnotation {
           if depth == 0 && kind == .table && scan.isOpen("elem") { _ = elementSpace.add(nil) }
           if depth == 0 && kind == .memory && scan.isOpen("data") { _ = dataSpace.add(nil) }
           depth += 1
@@ -176,100 +188,5 @@ struct ModuleTextParser {
         scan.index += 1
       }
     }
-  }
-
-  // MARK: Assembly
-
-  private func assemble() -> [UInt8] {
-    var module = ByteWriter(bytes: [0x00, 0x61, 0x73, 0x6D, 0x01, 0x00, 0x00, 0x00])
-    func section(_ identifier: UInt8, count: Int, _ content: ByteWriter) {
-      guard count > 0 else { return }
-      var whole = ByteWriter()
-      whole.unsigned(count)
-      whole.raw(content.bytes)
-      module.byte(identifier)
-      module.vector(whole.bytes)
-    }
-    var typeSection = ByteWriter()
-    for type in types {
-      typeSection.byte(0x60)
-      typeSection.valueTypes(type.parameters)
-      typeSection.valueTypes(type.results)
-    }
-    section(1, count: types.count, typeSection)
-    section(2, count: importCount, imports)
-    section(3, count: functionCount, functions)
-    section(4, count: tableCount, tables)
-    section(5, count: memoryCount, memories)
-    section(6, count: globalCount, globals)
-    section(7, count: exportCount, exports)
-    if let start {
-      var content = ByteWriter()
-      content.unsigned(start)
-      module.byte(8)
-      module.vector(content.bytes)
-    }
-    section(9, count: elementCount, elements)
-    if needsDataCount {
-      var content = ByteWriter()
-      content.unsigned(dataCount)
-      module.byte(12)
-      module.vector(content.bytes)
-    }
-    section(10, count: functionCount, codes)
-    section(11, count: dataCount, data)
-    let names = nameSection()
-    if !names.isEmpty {
-      module.byte(0)
-      module.vector(names)
-    }
-    return module.bytes
-  }
-
-  /// The name section, empty if nothing has a name. Source: WebAssembly specification, section 7.4.1, and the extended name
-  /// section proposal for the other index spaces.
-  private func nameSection() -> [UInt8] {
-    var section = ByteWriter()
-    section.name("name")
-    let headerCount = section.bytes.count
-    func subsection(_ identifier: UInt8, _ content: ByteWriter) {
-      section.byte(identifier)
-      section.vector(content.bytes)
-    }
-    func map(_ names: [(index: Int, name: String)], into writer: inout ByteWriter) {
-      writer.unsigned(names.count)
-      for entry in names {
-        writer.unsigned(entry.index)
-        writer.name(entry.name)
-      }
-    }
-    if let moduleName {
-      var content = ByteWriter()
-      content.name(moduleName)
-      subsection(0, content)
-    }
-    func spaceNames(_ identifier: UInt8, _ space: IndexSpace) {
-      guard !space.names.isEmpty else { return }
-      var content = ByteWriter()
-      map(space.names.sorted { $0.key < $1.key }.map { (index: $0.key, name: $0.value) }, into: &content)
-      subsection(identifier, content)
-    }
-    spaceNames(1, functionSpace)
-    if !localNames.isEmpty {
-      var content = ByteWriter()
-      content.unsigned(localNames.count)
-      for entry in localNames {
-        content.unsigned(entry.function)
-        map(entry.names, into: &content)
-      }
-      subsection(2, content)
-    }
-    spaceNames(4, typeSpace)
-    spaceNames(5, tableSpace)
-    spaceNames(6, memorySpace)
-    spaceNames(7, globalSpace)
-    spaceNames(8, elementSpace)
-    spaceNames(9, dataSpace)
-    return section.bytes.count > headerCount ? section.bytes : []
   }
 }

@@ -41,10 +41,13 @@ public struct ScriptCommand: Sendable {
   public var kind: Kind
   /// Counted from 1.
   public var line: Int
+  /// Counted from 1; 0 where it is not known.
+  public var column: Int
 
-  public init(_ kind: Kind, line: Int) {
+  public init(_ kind: Kind, line: Int, column: Int = 0) {
     self.kind = kind
     self.line = line
+    self.column = column
   }
 }
 
@@ -67,10 +70,13 @@ public struct ScriptModule: Sendable {
   /// Without the `$`.
   public var name: String?
   public var form: Form
+  /// Where the parts of a text module stand in the script.
+  public var sourceMap: SourceMap?
 
-  public init(name: String?, form: Form) {
+  public init(name: String?, form: Form, sourceMap: SourceMap? = nil) {
     self.name = name
     self.form = form
+    self.sourceMap = sourceMap
   }
 }
 

@@ -5,13 +5,17 @@ struct ScriptParser {
   private var cursor: TokenCursor
   /// Offsets of the line starts, for the line number of each command.
   private let lineStarts: [Int]
+  /// How many commands or values are open: both may hold others.
+  private var depth = 0
+  private static let depthMax = 100
 
   static func parse(_ text: [UInt8]) throws(TextFormatError) -> Script {
     var parser = ScriptParser(cursor: try TokenCursor(bytes: text))
     // A text without any command is a single module written without `(module ...)`.
     if parser.startsWithField {
-      let bytes = try ModuleTextParser.binary(of: text)
-      return Script(commands: [ScriptCommand(.module(ScriptModule(name: nil, form: .binary(bytes))), line: 1)])
+      let module = try ModuleTextParser.translate(text)
+      return Script(
+        commands: [ScriptCommand(.module(ScriptModule(name: nil, form: .binary(module.bytes), sourceMap: module.sourceMap)), line: 1)])
     }
     let commands = try parser.parseCommands()
     guard parser.cursor.kind() == .endOfText else { throw parser.cursor.unexpected("a command") }
@@ -28,14 +32,20 @@ struct ScriptParser {
       || cursor.isOpen("global") || cursor.isOpen("export") || cursor.isOpen("start") || cursor.isOpen("elem") || cursor.isOpen("data")
   }
 
-  private func line(of token: Token) -> Int {
+  private func line(of token: Token) -> (line: Int, column: Int) {
     var low = 0
     var high = lineStarts.count
     while high - low > 1 {
       let middle = (low + high) / 2
       if lineStarts[middle] <= Int(token.start) { low = middle } else { high = middle }
     }
-    return low + 1
+    let column = String(decoding: cursor.bytes[lineStarts[low]..<Int(token.start)], as: UTF8.self).unicodeScalars.count + 1
+    return (low + 1, column)
+  }
+
+  private mutating func open() throws(TextFormatError) {
+    guard depth < Self.depthMax else { throw cursor.error("nested more than \(Self.depthMax) deep", at: cursor.token()) }
+    depth += 1
   }
 
   // MARK: Commands
@@ -43,8 +53,8 @@ struct ScriptParser {
   private mutating func parseCommands() throws(TextFormatError) -> [ScriptCommand] {
     var commands: [ScriptCommand] = []
     while cursor.kind() == .leftParenthesis {
-      let line = line(of: cursor.token())
-      commands.append(ScriptCommand(try parseCommand(), line: line))
+      let place = line(of: cursor.token())
+      commands.append(ScriptCommand(try parseCommand(), line: place.line, column: place.column))
     }
     return commands
   }
@@ -99,6 +109,8 @@ struct ScriptParser {
   }
 
   private mutating func parseThread() throws(TextFormatError) -> ScriptCommand.Kind {
+    try open()
+    defer { depth -= 1 }
     guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("the name of a thread") }
     var shared: [ScriptSharedInstance] = []
     while cursor.takeOpen("shared") {
@@ -131,17 +143,20 @@ struct ScriptParser {
     _ = cursor.takeKeyword("definition")
     let name = try cursor.takeIdentifier()
     let form: ScriptModule.Form
+    var sourceMap: SourceMap?
     if cursor.takeKeyword("binary") {
       form = .binary(try parseStrings())
     } else if cursor.takeKeyword("quote") {
       form = .text(try parseStrings(separator: [UInt8(ascii: "\n")]))
     } else {
       var parser = ModuleTextParser(cursor: cursor, moduleName: name)
-      form = .binary(try parser.parseFields())
-      cursor = parser.cursor
+      let module = try parser.parseFields()
+      form = .binary(module.bytes)
+      sourceMap = module.sourceMap
+      cursor.index = parser.cursor.index
     }
     try cursor.expectClose()
-    return ScriptModule(name: name, form: form)
+    return ScriptModule(name: name, form: form, sourceMap: sourceMap)
   }
 
   private mutating func parseStrings(separator: [UInt8] = []) throws(TextFormatError) -> [UInt8] {
@@ -175,6 +190,8 @@ struct ScriptParser {
   private mutating func parseExpected() throws(TextFormatError) -> ExpectedValue {
     let keyword = cursor.token(1)
     guard cursor.kind() == .leftParenthesis, keyword.kind == .keyword else { throw cursor.unexpected("a value") }
+    try open()
+    defer { depth -= 1 }
     cursor.index += 2
     let value: ExpectedValue
     switch cursor.text(keyword) {

@@ -4,6 +4,8 @@
 struct Token: Sendable {
   enum Kind: UInt8, Sendable {
     case leftParenthesis, rightParenthesis
+    /// `(@custom`: an opening parenthesis and more.
+    case customAnnotation
     /// A word that begins with a lower-case letter: `module`, `i32.add`, `offset=4`.
     case keyword
     /// `$name` or `$"name"`.

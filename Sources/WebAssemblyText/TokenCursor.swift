@@ -120,7 +120,7 @@ struct TokenCursor {
 
   /// Steps over one token, or over one parenthesised group.
   mutating func skipNode() throws(TextFormatError) {
-    guard kind() == .leftParenthesis else {
+    guard kind() == .leftParenthesis || kind() == .customAnnotation else {
       guard kind() != .rightParenthesis, kind() != .endOfText else { throw unexpected("a token") }
       index += 1
       return
@@ -128,7 +128,7 @@ struct TokenCursor {
     var depth = 0
     repeat {
       switch kind() {
-      case .leftParenthesis: depth += 1
+      case .leftParenthesis, .customAnnotation: depth += 1
       case .rightParenthesis: depth -= 1
       case .endOfText: throw unexpected("`)`")
       default: break

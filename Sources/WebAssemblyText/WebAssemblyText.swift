@@ -10,16 +10,25 @@ public enum WebAssemblyText {
   /// - Parameter text: UTF-8.
   /// - Throws: ``TextFormatError`` with line, column and the source line.
   /// - Complexity: linear in the text.
-  public static func binary(of text: [UInt8]) throws(TextFormatError) -> [UInt8] { try ModuleTextParser.binary(of: text) }
+  public static func binary(of text: [UInt8]) throws(TextFormatError) -> [UInt8] { try translate(text).bytes }
+
+  /// The binary form of the text of one module, and for each offset in it the place in the text: for the errors of a validator.
+  public static func translate(_ text: [UInt8]) throws(TextFormatError) -> TranslatedModule { try ModuleTextParser.translate(text) }
 
   /// The commands of a script. Text modules in it are translated; quoted ones are left as text.
   public static func script(_ text: [UInt8]) throws(TextFormatError) -> Script { try ScriptParser.parse(text) }
 }
 
 extension WebAssemblyText {
-  /// The text of a module, in the style of one instruction a line. Reading it back with ``binary(of:)`` gives the same binary,
-  /// custom sections other than names and over-long numbers aside.
+  /// The text of a module, one instruction a line. Reading it back with ``binary(of:)`` gives the same bytes.
   ///
-  /// - Throws: `WasmParseError` if a function body cannot be decoded; a validated module never throws.
-  public static func text(of module: Module) throws(WasmParseError) -> String { try ModulePrinter.print(module) }
+  /// Not kept, because no text can say it: numbers in more bytes than they need, sections without entries, a data count that no
+  /// instruction needs, groups of locals that are empty or could be one, a page size of 65 536 that is written out, flags of
+  /// segments in a longer form than needed.
+  /// - Parameter customSections: whether to print custom sections, as `@custom` annotations. Names are printed as identifiers all
+  ///   the same.
+  /// - Throws: `WasmParseError` for a function of more than 50 000 locals, and a text of more than 1 GiB.
+  public static func text(of module: Module, customSections: Bool = true) throws(WasmParseError) -> String {
+    try ModulePrinter.print(module, withCustomSections: customSections)
+  }
 }

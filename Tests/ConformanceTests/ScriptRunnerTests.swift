@@ -36,17 +36,104 @@ import WebAssemblyText
     #"(assert_unlinkable (module) "unknown import")"#,
     #"(assert_unlinkable (module (import "spectest" "print_i32" (func (param i64)))) "unknown import")"#,
     #"(module (import "nowhere" "x" (func)))"#,
-    #"(register "M" $absent_but_named)"#,
+    #"(module quote "(func" "  (i32.add)" "  (bad))")"#,
+    #"(module (func (result i32)))"#,
+    #"(wait $T)"#,
+    #"(assert_exhaustion (invoke "one") "call stack exhausted")"#,
+    #"(assert_trap (module) "unreachable")"#,
+    #"(get "one")"#,
+    #"(module instance $I $nowhere)"#,
   ])
   func `a command that does not hold is reported with its line`(command: String) throws {
-    let report = try run(Self.module + "\n" + command)
-    if command.hasPrefix("(register") {
-      // A name that the script never gives marks an excerpt: not run, and said so.
-      #expect(report.failures.isEmpty && report.skips.count == 1)
-    } else {
-      #expect(report.failures.map(\.line) == [6])
-    }
-    #expect(report.passedCount == 0)
+    let report = try run(Self.module + "\n  " + command)
+    #expect(report.failures.map(\.line) == [6])
+    #expect(report.failures.map(\.column) == [3])
+    #expect(report.passedCount == 0 && report.skips.isEmpty && report.remarks.isEmpty)
+  }
+
+  @Test func `what cannot be judged as written is remarked on`() throws {
+    let report = try run(
+      """
+      (register "absent" $absent)
+      (assert_unlinkable (module (import "absent" "f" (func))) "incompatible import type")
+      (assert_invalid (module (type $t (func)) (func (param (ref $t)))) "type mismatch")
+      (assert_malformed (module quote "(memory 0x1_0000_0000)") "i32 constant out of range")
+      """)
+    #expect(report.failures.isEmpty, "\(report.failures)")
+    #expect(report.remarks.map(\.line) == [1, 2, 3, 4])
+    #expect(report.passedCount == 3)
+  }
+
+  @Test func `a module that is wrong is reported with its place in the script`() throws {
+    let report = try run("(module)\n(module\n  (func (result i32)\n    (i64.const 1)))\n")
+    #expect(report.failures.map(\.line) == [2])
+    #expect(report.failures.first?.message.contains("type mismatch") == true)
+    #expect(report.failures.first?.message.contains("line 4, column") == true)
+  }
+
+  // MARK: Threads
+
+  private static let sharing = """
+    (module $M (memory (export "m") 1 1 shared) (func (export "f")))
+    (register "M")
+    """
+
+  @Test func `threads share memories, and only memories, under the names that they register`() throws {
+    let report = try run(
+      Self.sharing + """
+        (thread $T (shared (module $M))
+          (assert_unlinkable (module (import "M" "m" (memory 1 1 shared))) "unknown import")
+          (register "N" $M)
+          (assert_unlinkable (module (import "N" "f" (func))) "unknown import")
+          (module (memory (import "N" "m") 1 1 shared)
+            (func (export "run") (i32.store (i32.const 8) (i32.const 42))))
+          (assert_return (invoke "run")))
+        (wait $T)
+        (module (memory (import "M" "m") 1 1 shared) (func (export "get") (result i32) (i32.load (i32.const 8))))
+        (assert_return (invoke "get") (i32.const 42))
+        """)
+    #expect(report.failures.isEmpty, "\(report.failures)")
+    #expect(report.passedCount == 4)
+  }
+
+  @Test func `failures of threads count, waited for or not`() throws {
+    let report = try run(
+      Self.sharing + """
+
+        (thread $T (assert_return (invoke "nothing")))
+        (wait $T)
+        (thread $U (thread $V (assert_return (invoke "nothing"))) (module (func (export "f"))) (assert_return (invoke "f")))
+        (thread $W (shared (module $M)) (invoke $M "f"))
+        (wait $T)
+        (thread $X (shared (module $nowhere)))
+        """)
+    #expect(report.failures.map(\.line).sorted() == [3, 5, 6, 7, 8])
+    #expect(report.passedCount == 1)
+  }
+
+  @Test func `two threads run at the same time`() throws {
+    // Two threads that hand a number back and forth: both must run at the same time.
+    let report = try run(
+      Self.sharing + (0..<2).map { index in
+        """
+        (thread $T\(index) (shared (module $M))
+          (register "M" $M)
+          (module (memory (import "M" "m") 1 1 shared)
+            (func (export "run") (local $i i32)
+              (loop $next
+                (loop $spin (br_if $spin (i32.ne (i32.and (i32.load (i32.const 0)) (i32.const 1)) (i32.const \(index)))))
+                (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $i) (i32.const 100))))))
+          (assert_return (invoke "run")))
+        """
+      }.joined(separator: "\n") + """
+        (wait $T0) (wait $T1)
+        (module (memory (import "M" "m") 1 1 shared) (func (export "get") (result i32) (i32.load (i32.const 0))))
+        (assert_return (invoke "get") (i32.const 200))
+        """)
+    #expect(report.failures.isEmpty, "\(report.failures)")
+    #expect(report.passedCount == 3)
   }
 
   @Test func `commands that hold are counted`() throws {

@@ -1,0 +1,102 @@
+import ArgumentParser
+import WebAssembly
+import WebAssemblyText
+
+struct Wat2WasmCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wat2wasm", abstract: "Translates a module from the text format to the binary format.",
+    discussion: """
+      Identifiers become a name section, @custom annotations custom sections. The module is checked against the rules of the \
+      language as well; --no-check leaves that out.
+      """)
+
+  @Argument(help: "The text; - is standard input.")
+  var file: String
+
+  @Option(name: [.customShort("o"), .long], help: ArgumentHelp("Where to write the binary; standard output if left out.", valueName: "file.wasm"))
+  var output: String?
+
+  @Flag(name: .customLong("no-check"), help: "Translate a module that is not valid, too.")
+  var isUnchecked = false
+
+  func run() throws {
+    let input = try ModuleInput(file)
+    let module = try reportingProblem { () throws(ModuleProblem) in try input.translateText(checking: !isUnchecked) }
+    try writeOutput(module.bytes, to: output, isText: false)
+  }
+}
+
+struct Wasm2WatCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wasm2wat", abstract: "Translates a module from the binary format to the text format.",
+    discussion: """
+      wat2wasm gives the same bytes back, except for what no text can say (numbers in more bytes than they need, sections without \
+      entries). The module must be well-formed; it need not be valid.
+      """)
+
+  @Argument(help: "The binary; - is standard input.")
+  var file: String
+
+  @Option(name: [.customShort("o"), .long], help: ArgumentHelp("Where to write the text; standard output if left out.", valueName: "file.wat"))
+  var output: String?
+
+  @Flag(help: "Leave custom sections out, for readers that do not know @custom annotations. Names stay.")
+  var noCustom = false
+
+  func run() throws {
+    let input = try ModuleInput(file)
+    let text = try reportingProblem { () throws(ModuleProblem) in
+      let module = try input.parseBinary()
+      do throws(WasmParseError) { return try WebAssemblyText.text(of: module, customSections: !noCustom) } catch {
+        throw ModuleProblem(file: input.name, message: error.message, byteOffset: error.offset, place: nil)
+      }
+    }
+    try writeOutput(Array(text.utf8), to: output, isText: true)
+  }
+}
+
+struct ValidateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "validate", abstract: "Checks modules, text or binary, against the rules of the language.",
+    discussion: "Prints a line for each valid file; says where the others are wrong and ends with status 1.")
+
+  @Argument(help: "Modules; - is standard input.")
+  var files: [String]
+
+  @Flag(help: "Print one JSON object instead of text.")
+  var json = false
+
+  struct Output: Encodable {
+    struct File: Encodable {
+      let path: String
+      let valid: Bool
+      var message: String?
+      /// Into the file.
+      var byteOffset: Int?
+      /// Of a text.
+      var line: Int?
+      var column: Int?
+    }
+    let files: [File]
+  }
+
+  func run() throws {
+    var results: [Output.File] = []
+    for path in files {
+      let input = try ModuleInput(path)
+      do {
+        try input.validate()
+        results.append(.init(path: path, valid: true))
+        if !json { standardOutput("\(input.name): valid\n") }
+      } catch {
+        standardError("bindery: \(error.sentence)\n")
+        results.append(
+          .init(
+            path: path, valid: false, message: error.message, byteOffset: error.byteOffset, line: error.place?.line,
+            column: error.place?.column))
+      }
+    }
+    if json { try printJSON(Output(files: results)) }
+    if results.contains(where: { !$0.valid }) { throw ExitCode(1) }
+  }
+}

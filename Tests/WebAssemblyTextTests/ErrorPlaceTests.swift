@@ -1,0 +1,101 @@
+import Testing
+import WebAssembly
+import WebAssemblyText
+
+@Suite("Where errors are")
+struct ErrorPlaceTests {
+  private func failure(of text: String) -> TextFormatError? {
+    do throws(TextFormatError) {
+      _ = try WebAssemblyText.binary(of: Array(text.utf8))
+      return nil
+    } catch { return error }
+  }
+
+  @Test("a parse error has the line, the column in characters, and the line with a marker under the place")
+  func parseError() throws {
+    let error = try #require(failure(of: "(module\n\t(func (export \"grüße\") i32.bad))\r\n"))
+    #expect(error.message == "unknown operator i32.bad")
+    #expect((error.line, error.column) == (2, 25))
+    #expect(error.place.excerpt == "2 |  (func (export \"grüße\") i32.bad))\n  |" + String(repeating: " ", count: 25) + "^")
+    #expect(error.description.hasPrefix("2:25: unknown operator i32.bad\n2 | "))
+  }
+
+  @Test("an error at the end of the text is behind its last character")
+  func endOfText() throws {
+    let error = try #require(failure(of: "(module\n  (func"))
+    #expect(error.message.hasPrefix("unexpected end"))
+    #expect((error.line, error.column) == (2, 8))
+    #expect(failure(of: "") == nil)
+  }
+
+  @Test("a very long line is shown in part, the marker still under the place")
+  func longLine() throws {
+    let padding = String(repeating: "(; padding ;)", count: 1000)
+    let error = try #require(failure(of: "(module \(padding) (oops) \(padding))"))
+    #expect(error.column == 8 + 13_000 + 3)
+    #expect(error.place.sourceLine.unicodeScalars.count < 200)
+    let lines = error.place.excerpt.split(separator: "\n")
+    let marker = try #require(lines.last?.firstIndex(of: "^"))
+    let column = lines[1].distance(from: lines[1].startIndex, to: marker)
+    #expect(lines[0].dropFirst(column).hasPrefix("oops"))
+  }
+
+  /// The line at which a validator's offset lies in the text; the marker stands in front of `at`.
+  @Test("validation errors lead back to the text", arguments: [
+    ("(module\n (func (result i32)\n  (i32.add (i32.const 1)\n   (f32.const 2))))", 3, "i32.add"),
+    ("(module\n (func (result i32)\n  i64.const 1\n ))", 4, ")"),
+    ("(module\n (func (local i32)\n  local.get 1\n  drop))", 3, "local.get"),
+    ("(module (memory 1)\n (func\n  (block\n   (if (i32.const 1) (then (br 9)))))\n)", 4, "br 9"),
+    ("(module\n (func (block (result i32))\n  drop))", 2, ")"),
+    ("(module\n (func (if (result i32) (i32.const 1) (then (i32.const 1))) drop))", 2, ")"),
+    ("(module\n (func block (result i32)\n  i64.const 3\n  end drop))", 4, "end"),
+    ("(module\n (global i32\n  (f32.const 1)))", 3, ")"),
+    ("(module\n (memory 3 2))", 2, "memory"),
+    ("(module (import \"a\" \"b\"\n  (memory 3 2)))", 1, "import"),
+    ("(module\n (table 3 2 funcref))", 2, "table"),
+    ("(module\n (func)\n (export \"a\" (func 7)))", 3, "export"),
+    ("(module (func (export \"a\"))\n  (func\n (export \"a\")))", 3, "(export"),
+    ("(module\n (func (param i32))\n (start 0))", 3, "start"),
+    ("(module (memory 1)\n (data (i32.const 0) \"a\")\n (data (memory 4) (i32.const 0) \"a\"))", 3, "data"),
+    ("(module (table 1 funcref)\n (elem (i64.const 0)\n  func))", 2, "elem|)|i64.const"),
+    ("(module\n (func)\n (func (type 4)))", 3, "func"),
+  ])
+  func validationErrors(text: String, line: Int, at: String) throws {
+    let translated = try WebAssemblyText.translate(Array(text.utf8))
+    let module = try Module.parse(translated.bytes)
+    let error = try #require(#expect(throws: ValidationError.self) { try Validator.validate(module) })
+    let place = try #require(translated.sourceMap.place(ofByte: error.offset))
+    #expect(place.line == line, "\(place.excerpt)")
+    let rest = text.utf8.dropFirst(place.offset)
+    #expect(at.split(separator: "|").contains { rest.starts(with: $0.utf8) }, "\(place.excerpt)")
+  }
+
+  @Test("every function's code leads back to its lines")
+  func everyInstruction() throws {
+    let count = 300
+    let lines = (0..<count).map { "  (func (export \"f\($0)\") (result i32) (i32.const \($0)))" }
+    let translated = try WebAssemblyText.translate(Array("(module\n\(lines.joined(separator: "\n"))\n)".utf8))
+    let module = try Module.parse(translated.bytes)
+    for (index, body) in module.functionBodies.enumerated() {
+      #expect(translated.sourceMap.place(ofByte: body.codeRange.lowerBound)?.line == index + 2)
+      #expect(translated.sourceMap.place(ofByte: body.codeRange.upperBound - 1)?.line == index + 2)
+    }
+    #expect(translated.sourceMap.textOffset(ofByte: 0) == nil)
+  }
+
+  @Test("deeply folded text is refused, not followed until the stack ends")
+  func depth() throws {
+    func nested(_ open: String, _ close: String) -> String {
+      String(repeating: open, count: 100_000) + String(repeating: close, count: 100_000)
+    }
+    for (open, close) in [("(block ", ")"), ("(i32.eqz ", ")"), ("(if (i32.const 0) (then ", "))"), ("(block (loop ", "))")] {
+      let error = try #require(failure(of: "(module (func " + nested(open, close) + "))"))
+      #expect(error.message.contains("deep"))
+    }
+    let scripts = [nested("(thread $t ", ")"), "(assert_return (invoke \"f\") " + nested("(either ", ")") + ")"]
+    for script in scripts {
+      let error = #expect(throws: TextFormatError.self) { try WebAssemblyText.script(Array(script.utf8)) }
+      #expect(error?.message.contains("deep") == true)
+    }
+  }
+}
