@@ -112,7 +112,8 @@ let package = Package(
       name: "WASITests", dependencies: ["WASI", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ConformanceTests", dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      name: "ConformanceTests",
+      dependencies: ["WasmScripts", "WebAssemblyText", "WasmRuntime", "WebAssembly", "VirtualMemory", "_TestSupport"],
       resources: [.copy("Data")], swiftSettings: strict),
     .testTarget(
       name: "TensorStoreTests",

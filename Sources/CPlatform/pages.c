@@ -110,35 +110,74 @@ int bindery_shared_memory_create(size_t byte_count, int *descriptor) {
   return 0;
 }
 
-int bindery_pages_resident_count(const void *address, size_t byte_count, size_t *page_count) {
 #if defined(__linux__)
+/// Calls `visit` with the page map entries of a range, some at a time, and the index of the first of them.
+static int walk_page_map(
+    const void *address, size_t byte_count, int (*visit)(void *state, const uint64_t *entries, size_t first, size_t count),
+    void *state) {
   size_t page = bindery_page_byte_count();
-  uint64_t first = (uintptr_t)address / page, count = byte_count / page, resident = 0;
+  size_t start = (uintptr_t)address / page, count = byte_count / page, done = 0;
   int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (file < 0) return errno;
   uint64_t entries[1024];
-  while (count > 0) {
-    size_t wanted = count < 1024 ? (size_t)count : 1024;
-    ssize_t got = pread(file, entries, wanted * 8, (off_t)(first * 8));
+  int error = 0;
+  while (done < count && error == 0) {
+    size_t wanted = count - done < 1024 ? count - done : 1024;
+    ssize_t got = pread(file, entries, wanted * 8, (off_t)((start + done) * 8));
     if (got < 8) {
-      int error = got < 0 ? errno : EIO;
-      if (error == EINTR) continue;
-      close(file);
-      return error;
+      error = got < 0 ? errno : EIO;
+      if (error == EINTR) error = 0;
+      continue;
     }
-    size_t read_count = (size_t)got / 8;
-    for (size_t i = 0; i < read_count; i++) resident += entries[i] >> 63;  // Bit 63: present in memory.
-    first += read_count;
-    count -= read_count;
+    error = visit(state, entries, done, (size_t)got / 8);
+    done += (size_t)got / 8;
   }
   close(file);
-  *page_count = (size_t)resident;
+  return error;
+}
+
+static bool is_present(uint64_t entry) { return entry >> 63; }
+/// A page of a file, or of shared memory: one that was copied on write is neither.
+static bool is_of_file(uint64_t entry) { return entry >> 61 & 1; }
+
+static int count_resident(void *state, const uint64_t *entries, size_t first, size_t count) {
+  (void)first;
+  for (size_t i = 0; i < count; i++) *(size_t *)state += is_present(entries[i]);
   return 0;
+}
+
+static int evict_clean(void *state, const uint64_t *entries, size_t first, size_t count) {
+  size_t page = bindery_page_byte_count();
+  for (size_t i = 0; i < count;) {
+    size_t end = i;
+    while (end < count && is_present(entries[end]) && is_of_file(entries[end])) end++;
+    if (end > i && madvise((char *)state + (first + i) * page, (end - i) * page, MADV_DONTNEED) != 0) return errno;
+    i = end > i ? end : i + 1;
+  }
+  return 0;
+}
+
+int bindery_pages_resident_count(const void *address, size_t byte_count, size_t *page_count) {
+  size_t count = 0;
+  int error = walk_page_map(address, byte_count, count_resident, &count);
+  if (error == 0) *page_count = count;
+  return error;
+}
+
+int bindery_pages_evict_clean(void *address, size_t byte_count) {
+  return walk_page_map(address, byte_count, evict_clean, address);
+}
 #else
+int bindery_pages_resident_count(const void *address, size_t byte_count, size_t *page_count) {
   (void)address, (void)byte_count, (void)page_count;
   return ENOTSUP;
-#endif
 }
+
+int bindery_pages_evict_clean(void *address, size_t byte_count) {
+  (void)address, (void)byte_count;
+  return 0;
+}
+#endif
 
 int bindery_file_open(const char *path, int *descriptor) {
   int result;
@@ -186,6 +225,20 @@ int bindery_file_read(int descriptor, void *buffer, size_t byte_count, uint64_t 
   }
   *read_byte_count = done;
   return 0;
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BINDERY_ADDRESS_SANITIZED 1
+#endif
+#endif
+
+bool bindery_is_address_sanitized(void) {
+#if defined(BINDERY_ADDRESS_SANITIZED) || defined(__SANITIZE_ADDRESS__)
+  return true;
+#else
+  return false;
+#endif
 }
 
 void bindery_error_text(int error, char *buffer, size_t byte_count) {

@@ -94,6 +94,14 @@ public struct AddressReservation: ~Copyable, @unchecked Sendable {
     guard failure == 0 else { throw VirtualMemoryError(operation: .evict, errno: failure, byteCount: byteCount) }
   }
 
+  /// Drops resident pages of a private writable file mapping that have not been written. Nobody may write to them meanwhile.
+  /// Where the system does not tell which pages those are, nothing is dropped.
+  public func evictClean(at offset: Int, byteCount: Int) throws(VirtualMemoryError) {
+    guard byteCount > 0 else { return }
+    let failure = unsafe bindery_pages_evict_clean(address(offset, byteCount), byteCount)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .evict, errno: failure, byteCount: byteCount) }
+  }
+
   /// Maps `byteCount` bytes of a file from `fileOffset` (both multiples of the host page) over reserved pages.
   /// Private: with `.readWrite`, changes stay in this process; `isShared`: they are those of the file (a `HostBuffer`'s).
   public func map(

@@ -62,3 +62,6 @@ public struct ProcessMemory: Hashable, Sendable {
     }
   }
 }
+
+/// True in builds with AddressSanitizer: tests that count the memory of the process, or let it end by a signal, do not apply.
+package var isAddressSanitized: Bool { bindery_is_address_sanitized() }

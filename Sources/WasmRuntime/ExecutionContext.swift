@@ -11,6 +11,8 @@ final class ExecutionContext: @unchecked Sendable {
   let pointer: UnsafeMutablePointer<bindery_context>
   private let slots: UnsafeMutableRawPointer
   private let frames: UnsafeMutablePointer<bindery_frame>
+  /// Tells the memories of the store's instances whether it runs.
+  let run = GuestRun()
   private let epochDeadline = Atomic<UInt64>(.max)
   /// Numbers the deadlines set, so that a timer knows whether it is still wanted.
   private let deadlineNumber = Atomic<UInt64>(0)

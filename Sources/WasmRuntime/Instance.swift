@@ -191,7 +191,7 @@ final class InstanceState {
       }
     }
     for (index, memory) in memories.enumerated() {
-      unsafe memory.register(bindery_instance_view(pointer, UInt32(index)))
+      unsafe memory.register(bindery_instance_view(pointer, UInt32(index)), run: store.context.run)
       registeredViewCount = index + 1
     }
     for (index, initializer) in module.globalInitializers.enumerated() {

@@ -88,7 +88,7 @@ extension Memory {
   /// more (`.pinned`). For memories that several guests import, so that none can take pages away under another.
   /// - Throws: `.outOfBounds`, `.unmapped`, `.protected`: the pages must be readable now.
   package func pinForever(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) {
-    _ = try pin(address: address, byteCount: byteCount, isWrite: false)
+    _ = try pin(address: address, byteCount: byteCount, isWrite: false, isForGood: true)
   }
 
   /// True once bytes of a binding could not be read because its file disappeared; until it is unbound.
@@ -128,28 +128,45 @@ extension Memory {
     return UInt64(byteCount)
   }
 
-  /// Checks and pins a range. Nothing is pinned for a plain memory, which cannot lose pages.
+  /// Checks and pins a range.
   private func pin(
-    address: UInt64, byteCount: UInt64, isWrite: Bool
-  ) throws(MemoryAccessError) -> Range<UInt64>? {
+    address: UInt64, byteCount: UInt64, isWrite: Bool, isForGood: Bool = false
+  ) throws(MemoryAccessError) -> PagePin? {
     acquire()
     defer { release() }
     if let fault = fault(address: address, byteCount: byteCount, isWrite: isWrite) {
       throw MemoryAccessError(fault, address: address, byteCount: byteCount)
     }
-    guard hasPageStates, byteCount > 0 else { return nil }
+    guard byteCount > 0 else { return nil }
     let pages = (address >> pageByteCountLog2)..<(((address + byteCount - 1) >> pageByteCountLog2) + 1)
-    pins.append(pages)
-    return pages
+    let pin = PagePin(pages: pages, thread: isForGood ? 0 : bindery_thread_identity())
+    pins.append(pin)
+    return pin
   }
 
-  private func unpin(_ pages: Range<UInt64>?) {
-    guard let pages else { return }
+  private func unpin(_ pin: PagePin?) {
+    guard let pin else { return }
     acquire()
     defer { release() }
-    if let index = pins.firstIndex(of: pages) { pins.remove(at: index) }
+    if let index = pins.firstIndex(of: pin) { pins.remove(at: index) }
   }
 
   /// Under the lock.
-  func isPinned(_ pages: Range<UInt64>) -> Bool { pins.contains { $0.overlaps(pages) } }
+  func isPinned(_ pages: Range<UInt64>) -> Bool { pins.contains { $0.pages.overlaps(pages) } }
+
+  /// True if the pages of a range will be free: whoever pins them does so for a while, on another thread.
+  func willBeUnpinned(address: UInt64, byteCount: UInt64) -> Bool {
+    acquire()
+    defer { release() }
+    let pages = (address >> pageByteCountLog2)..<((address + byteCount) >> pageByteCountLog2)
+    let this = bindery_thread_identity()
+    return pins.allSatisfy { !$0.pages.overlaps(pages) || ($0.thread != 0 && $0.thread != this) }
+  }
+}
+
+/// Pages that the host uses in place.
+struct PagePin: Equatable {
+  let pages: Range<UInt64>
+  /// Who uses them; 0 if they are pinned for good.
+  let thread: UInt
 }

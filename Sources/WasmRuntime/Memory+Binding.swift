@@ -1,5 +1,6 @@
 import Synchronization
 import VirtualMemory
+import WebAssembly
 
 // Files in a memory: bind, and what can be done with a binding.
 extension Memory {
@@ -35,6 +36,9 @@ extension Memory {
   ) throws(MemoryBindError) -> MemoryBinding {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw .busy }
     let (pages, isAtEndOfFile) = try checkBind(region, at: address, fileOffsetMax: fileOffsetMax)
     let protection: PageProtection = mode == .readOnly ? .read : .readWrite
     let backing = PageBacking.host(binding: nextBindingID, mode: mode)
@@ -94,6 +98,9 @@ extension Memory {
   func unbindPages(address: UInt64, byteCount: UInt64) throws(MemoryBindError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw .busy }
     let runs = try boundRuns(address: address, byteCount: byteCount)
     guard !runs.contains(where: { isPinned($0.pages) }) else { throw .pinned }
     for run in runs {
@@ -104,19 +111,15 @@ extension Memory {
     forgetEmptyBindings(Set(runs.map(\.binding)))
   }
 
-  /// Drops the resident pages of read-only bindings in a range.
+  /// Drops clean resident pages of bindings in a range.
   func evictPages(address: UInt64, byteCount: UInt64) throws(MemoryBindError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
     for run in try boundRuns(address: address, byteCount: byteCount) {
-      guard let record = bindings[run.binding], record.mode == .readOnly else { continue }
-      let (offset, byteCount) = byteRange(run.pages)
-      let range = record.mapped.clamped(to: offset..<(offset + byteCount))
-      do throws(VirtualMemoryError) {
-        try reservation.evict(at: range.lowerBound, byteCount: range.count)
-      } catch {
-        throw .system(error)
-      }
+      guard let record = bindings[run.binding] else { continue }
+      try evict(record, run.pages, isAlone: !turn.isBusy && !type.isShared)
     }
   }
 
@@ -155,6 +158,9 @@ extension Memory {
   func unbind(_ id: UInt64) throws(MemoryBindError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw .busy }
     guard let record = bindings[id] else { throw .notBound }
     let runs = ownedRuns(of: id, record)
     guard !runs.contains(where: isPinned) else { throw .pinned }
@@ -169,15 +175,18 @@ extension Memory {
   func evict(_ id: UInt64) throws(MemoryBindError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
     guard let record = bindings[id] else { throw .notBound }
-    // A private page that was written is not clean: dropping it would lose it.
-    guard record.mode == .readOnly else { return }
-    try dropFilePages(of: id, record)
+    for run in ownedRuns(of: id, record) { try evict(record, run, isAlone: !turn.isBusy && !type.isShared) }
   }
 
   func revert(_ id: UInt64) throws(MemoryBindError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw .busy }
     guard let record = bindings[id] else { throw .notBound }
     guard record.mode == .copyOnWrite else { throw .notCopyOnWrite }
     let runs = ownedRuns(of: id, record)
@@ -313,6 +322,23 @@ extension Memory {
     let before = offset..<max(offset, min(offset + byteCount, record.mapped.lowerBound))
     let after = min(max(record.mapped.upperBound, offset), offset + byteCount)..<(offset + byteCount)
     for range in [before, after] { try reservation.discard(at: range.lowerBound, byteCount: range.count) }
+  }
+
+  /// Drops clean resident pages of a run of a binding. Of a copy-on-write one only while nobody can write to it: a page written
+  /// between the question whether it is clean and its end would be lost.
+  private func evict(_ record: BindingRecord, _ run: Range<UInt64>, isAlone: Bool) throws(MemoryBindError) {
+    let (offset, byteCount) = byteRange(run)
+    let range = record.mapped.clamped(to: offset..<(offset + byteCount))
+    do throws(VirtualMemoryError) {
+      switch record.mode {
+      case .readOnly, .shared: try reservation.evict(at: range.lowerBound, byteCount: range.count)
+      case .copyOnWrite:
+        guard isAlone, !isPinned(run) else { return }
+        try reservation.evictClean(at: range.lowerBound, byteCount: range.count)
+      }
+    } catch {
+      throw .system(error)
+    }
   }
 
   private func dropFilePages(of id: UInt64, _ record: BindingRecord) throws(MemoryBindError) {

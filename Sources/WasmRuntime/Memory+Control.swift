@@ -1,5 +1,6 @@
 import Synchronization
 import VirtualMemory
+import WebAssembly
 
 /// What a discard did.
 public enum DiscardResult: Int32, Hashable, Sendable {
@@ -13,6 +14,8 @@ public enum DiscardResult: Int32, Hashable, Sendable {
 
 // The instructions of the memory-control proposal. Each checks the whole range before it changes anything:
 // alignment, bounds, length, then page states (the lowest refusing page decides). A throw leaves every page as it was.
+//
+// All of them throw `.busy` before that, where the host asks while a guest runs in this unshared memory on another thread.
 extension Memory {
   /// memory.map: makes unmapped pages anonymous ones of zeroes.
   /// - Returns: false (the instruction's -1) if a quota, the extent limit or the system refuses; then nothing has changed.
@@ -22,6 +25,9 @@ extension Memory {
   ) throws(MemoryAccessError) -> Bool {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     try refuse(pages, address, byteCount) { $0 == .unmapped ? nil : .alreadyMapped }
     return mapAnonymous([pages], protection)
@@ -32,6 +38,9 @@ extension Memory {
   public func unmap(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     guard !isPinned(pages) else { throw MemoryAccessError(.pinned, address: address, byteCount: byteCount) }
     var bound: Set<UInt64> = []
@@ -55,6 +64,9 @@ extension Memory {
   ) throws(MemoryAccessError) {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     try refuse(pages, address, byteCount) { state in
       guard case .mapped(let backing, _) = state else { return .unmapped }
@@ -126,6 +138,9 @@ extension Memory {
   ) throws(MemoryAccessError) -> DiscardResult {
     acquire()
     defer { release() }
+    let turn = turn()
+    defer { turn.end() }
+    guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: false)
     guard byteCount > 0 else { return .released }
     if hasPageStates {
@@ -288,11 +303,11 @@ extension Memory {
 
   /// Whether the processor's protection is lowered with that of pages.
   ///
-  /// Not when several instances use the memory: another thread may be between the test of an access and the access. It then
-  /// finds the old bytes or zeroes, as if it had come first, instead of a page that ends the process.
+  /// Not when several instances use the memory, or it is shared: another thread may be between the test of an access and the
+  /// access. It then finds the old bytes or zeroes, as if it had come first, instead of a page that ends the process.
   private var mirrors: Bool { hasOneUser && hasRoomToMirror }
 
-  private var hasOneUser: Bool { unsafe views.count <= 1 }
+  private var hasOneUser: Bool { views.count <= 1 && !type.isShared }
 
   /// False when a guest has cut its memory into so many pieces that mirroring them would use up the mappings of the process
   /// (unmap and protect are not refused for that).

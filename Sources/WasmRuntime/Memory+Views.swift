@@ -7,7 +7,8 @@ import WebAssembly
 extension Memory {
   /// Registers a view: fills it now and refreshes it whenever the size or a page state changes, until `unregister`.
   /// The view must not move meanwhile, and its owner keeps this memory alive.
-  package func register(_ view: UnsafeMutablePointer<bindery_memory_view>) {
+  /// - Parameter run: says whether the guest that uses the view is running; nil if nothing does.
+  package func register(_ view: UnsafeMutablePointer<bindery_memory_view>, run: GuestRun? = nil) {
     acquire()
     defer { release() }
     var flags: UInt32 = 0
@@ -21,7 +22,7 @@ extension Memory {
     unsafe view.pointee.slow_path = memorySlowPath
     unsafe view.pointee.page_log2 = UInt32(pageByteCountLog2)
     unsafe view.pointee.flags = flags
-    unsafe views.append(view)
+    views.append(unsafe RegisteredView(pointer: view, run: run))
     unsafe refresh(view, losing: nil)
   }
 
@@ -29,7 +30,7 @@ extension Memory {
   package func unregister(_ view: UnsafeMutablePointer<bindery_memory_view>) {
     acquire()
     defer { release() }
-    unsafe views.removeAll { unsafe $0 == view }
+    views.removeAll { unsafe $0.pointer == view }
   }
 
   /// Brings every view up to date, under the lock. `lost` are pages that allow less than before, so windows over them close.
@@ -37,7 +38,7 @@ extension Memory {
   /// The instance of a view may run on another thread meanwhile: what it reads must be right whichever of the stores below it
   /// sees. So only the limits change here, to zero or (growing) upwards; where a window starts is changed by its own thread.
   func refreshViews(losing lost: Range<UInt64>?) {
-    for unsafe view in unsafe views { unsafe refresh(view, losing: lost) }
+    for view in views { unsafe refresh(view.pointer, losing: lost) }
   }
 
   private func refresh(_ view: UnsafeMutablePointer<bindery_memory_view>, losing lost: Range<UInt64>?) {

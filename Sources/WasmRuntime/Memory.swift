@@ -47,8 +47,8 @@ public final class Memory: @unchecked Sendable {
   var extents = PageExtentMap()
   var bindings: [UInt64: BindingRecord] = [:]
   var nextBindingID: UInt64 = 1
-  var views: [UnsafeMutablePointer<bindery_memory_view>] = unsafe []
-  var pins: [Range<UInt64>] = []
+  var views: [RegisteredView] = []
+  var pins: [PagePin] = []
   var staticSectionsAreLocked = false
 
   /// Reserves the addresses of the maximum and makes the minimum accessible. Costs a few system calls, whatever the size; no

@@ -18,6 +18,8 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
   case notBound
   /// The host uses one of its pages in place.
   case pinned
+  /// A guest runs in this unshared memory, on another thread.
+  case busy
   /// Only a copy-on-write binding can be reverted.
   case notCopyOnWrite
   /// Files are never bound shared: a guest must not write to them.
@@ -42,6 +44,7 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
     case .system(let error): "cannot bind: \(error)"
     case .notBound: "the binding has been unbound"
     case .pinned: "the host is using pages of the binding in place"
+    case .busy: "cannot bind or unbind: a guest is running in the memory"
     case .notCopyOnWrite: "only a copy-on-write binding can be reverted"
     case .sharedFile: "cannot bind a file shared: only a HostBuffer can be written to by guests"
     case .unalignedBuffer(let offset):
@@ -75,12 +78,15 @@ public final class MemoryBinding: Sendable {
   }
 
   /// Unmaps the pages that still belong to the binding.
+  /// - Throws: `notBound`, `busy`, `pinned`.
   public func unbind() throws(MemoryBindError) { try owner().unbind(id) }
 
-  /// Drops the resident pages of the file from this process; the contents stay, and are read again on demand.
+  /// Drops resident pages from this process; the contents stay, and are read again on demand. What a copy-on-write guest has
+  /// written stays resident.
   public func evict() throws(MemoryBindError) { try owner().evict(id) }
 
   /// Copy-on-write only: forgets what was written; the file's bytes are seen again.
+  /// - Throws: `notBound`, `busy`, `notCopyOnWrite`, `pinned`, `system`.
   public func revert() throws(MemoryBindError) { try owner().revert(id) }
 
   /// True once bytes could not be read because the file disappeared.

@@ -16,6 +16,8 @@ public enum MemoryFault: Int32, Error, Hashable, Sendable, CaseIterable, CustomS
   case notVirtual = 11
   /// The host reads or writes this range in place at the moment.
   case pinned = 12
+  /// A guest runs in this unshared memory, on another thread, and the host wants to change it.
+  case busy = 13
 
   public var description: String {
     switch self {
@@ -31,6 +33,7 @@ public enum MemoryFault: Int32, Error, Hashable, Sendable, CaseIterable, CustomS
     case .allocationFailure: "memory allocation failure"
     case .notVirtual: "memory is not virtual"
     case .pinned: "memory range is pinned by the host"
+    case .busy: "memory is in use by a guest"
     }
   }
 }

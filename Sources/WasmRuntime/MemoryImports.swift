@@ -30,6 +30,8 @@ public struct MemoryImports: Sendable {
     case unknownRegion = -12
     case unknownMemory = -13
     case unknownMode = -14
+    /// Another thread runs a guest in this unshared memory.
+    case busy = -15
   }
 
   /// The regions, by their number.
@@ -128,6 +130,7 @@ extension MemoryImports.ErrorCode {
       case .system: .system
       case .notBound, .notCopyOnWrite: .notBound
       case .pinned: .pinned
+      case .busy: .busy
       }
   }
 }

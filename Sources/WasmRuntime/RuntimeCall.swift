@@ -1,4 +1,5 @@
 import CInterpreter
+import CPlatform
 import WebAssembly
 
 // Instructions that the core leaves to Swift: rare ones, and those that change memories and tables.
@@ -10,22 +11,25 @@ let runtimeCall:
     UnsafeMutablePointer<bindery_slot>?
   ) -> Int32 = { context, instance, operation, first, second, slots in
     // SAFETY: the core passes the context and instance it runs with, and the slots of the operands.
-    guard let store = unsafe context?.pointee.owner, let state = unsafe instance?.pointee.owner, let slots = unsafe slots,
+    guard let owner = unsafe context?.pointee.owner, let state = unsafe instance?.pointee.owner, let slots = unsafe slots,
       let operation = RuntimeOperation(rawValue: operation)
     else { preconditionFailure("the core runs with a context, an instance and known operations") }
+    let store = unsafe Unmanaged<Store>.fromOpaque(owner).takeUnretainedValue()
     let call = unsafe RuntimeCall(
-      state: Unmanaged<InstanceState>.fromOpaque(state).takeUnretainedValue(), first: Int(first), second: Int(second), slots: slots)
+      store: store, state: Unmanaged<InstanceState>.fromOpaque(state).takeUnretainedValue(), first: Int(first),
+      second: Int(second), slots: slots)
     do throws(Trap) {
       try call.perform(operation)
       return 0
     } catch {
-      unsafe Unmanaged<Store>.fromOpaque(store).takeUnretainedValue().pendingTrap = error
+      store.pendingTrap = error
       return Int32(BINDERY_TRAP_HOST.rawValue)
     }
   }
 
 @safe
 private struct RuntimeCall {
+  let store: Store
   let state: InstanceState
   let first: Int
   let second: Int
@@ -43,11 +47,7 @@ private struct RuntimeCall {
     case .memoryInit: try initializeMemory()
     case .dataDrop: state.dataSegmentIsDropped[first] = true
     case .memoryMap, .memoryUnmap, .memoryProtect, .memoryDiscard, .memoryTryDiscard:
-      do throws(MemoryAccessError) {
-        try control(operation, state.memories[first])
-      } catch {
-        throw Trap(.memory(error.fault), message: error.description)
-      }
+      try controlWhenUnpinned(operation, state.memories[first])
     case .tableInit:
       guard state.initializeTable(state.tables[first], operand(0), state.elementSegments[second], operand(1), operand(2)) else {
         throw Trap(.outOfBoundsTableAccess)
@@ -67,6 +67,23 @@ private struct RuntimeCall {
 
   /// -1 in the address type.
   private func refusal(_ type: AddressType) -> UInt64 { type == .i32 ? UInt64(UInt32.max) : .max }
+
+  /// In a shared memory a guest waits for pages that another thread of the host uses in place.
+  private func controlWhenUnpinned(_ operation: RuntimeOperation, _ memory: Memory) throws(Trap) {
+    while true {
+      do throws(MemoryAccessError) {
+        return try control(operation, memory)
+      } catch {
+        guard error.fault == .pinned, memory.type.isShared,
+          memory.willBeUnpinned(address: error.address, byteCount: error.byteCount)
+        else { throw Trap(.memory(error.fault), message: error.description) }
+      }
+      try store.checkInterrupt()
+      var word: UInt32 = 0
+      // SAFETY: a word of this frame, that nobody changes: it sleeps for a tenth of a millisecond.
+      _ = unsafe bindery_futex_wait(&word, 0, 100_000)
+    }
+  }
 
   private func control(_ operation: RuntimeOperation, _ memory: Memory) throws(MemoryAccessError) {
     let (address, byteCount) = (operand(0), operand(1))

@@ -75,6 +75,7 @@ public final class Store {
   /// Calls a function of this store. Arguments have been checked against the type.
   func run(_ function: UnsafePointer<bindery_function>, _ type: FunctionType, _ arguments: [Value]) throws(WasmError) -> [Value] {
     // SAFETY: slots_top...slots_end is unused; its size is checked here for arguments and results, by the core for frames.
+    let run = context.run
     let context = unsafe context.pointer
     let slots = unsafe context.pointee.slots_top!
     let frame = unsafe context.pointee.frame_top!
@@ -84,7 +85,10 @@ public final class Store {
     }
     let values = unsafe UnsafeMutableRawPointer(slots).assumingMemoryBound(to: bindery_slot.self)
     for (index, argument) in arguments.enumerated() { unsafe values[index].bits = argument.bits }
-    if runDepth == 0 { unsafe context.pointee.lost_page_count_seen = bindery_lost_page_count() }
+    if runDepth == 0 {
+      run.begin()
+      unsafe context.pointee.lost_page_count_seen = bindery_lost_page_count()
+    }
     runDepth += 1
     let caller = unsafe context.pointee.caller_instance
     if unsafe function.pointee.code == nil {
@@ -96,13 +100,17 @@ public final class Store {
     unsafe context.pointee.frame_top = frame
     unsafe context.pointee.caller_instance = caller
     runDepth -= 1
+    if runDepth == 0 { run.end() }
     let wasHost = unsafe function.pointee.code == nil
+    var hasReturned = false
     if code == 0, unsafe bindery_lost_page_count() != context.pointee.lost_page_count_seen, let lost = lostMemoryTrap() {
       pendingTrap = lost
       code = Int32(BINDERY_TRAP_HOST.rawValue)
+      hasReturned = true
     }
     guard code == 0 else {
-      let place = unsafe wasHost ? (frame, nil) : (context.pointee.trap_frame!, context.pointee.trap_pc)
+      // The core says where it stopped; what has returned, or never ran there, has no place.
+      let place = unsafe wasHost || hasReturned ? (frame, nil) : (context.pointee.trap_frame!, context.pointee.trap_pc)
       throw .trap(unsafe takeTrap(code, frame: place.0, pc: place.1))
     }
     return type.results.indices.map { unsafe Value(bits: values[$0].bits, type: type.results[$0], store: self) }

@@ -42,6 +42,21 @@ struct MemoryControlTests {
     #expect(report.passedCount == 2)
   }
 
-  @Test("the scripts are all there")
-  func count() { #expect(Self.files.count == 10) }
+  static let hostCases: [HostScript.Case] = {
+    let folder = Repository.fixture("memory-control/host")
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter { $0.hasSuffix(".json") }.sorted() ?? []
+    // A script that cannot be read is missed by `count`.
+    return names.flatMap { (try? HostScript(contentsOf: folder.appending(path: $0)))?.cases ?? [] }
+  }()
+
+  @Test("a case of the host's scripts holds", arguments: hostCases)
+  func hostCase(_ test: HostScript.Case) throws { try HostScriptRunner.run(test) }
+
+  @Test("the scripts are all there, and every one is named in the list of rules")
+  func count() throws {
+    #expect(Self.files.count == 10)
+    #expect(Self.hostCases.count == 42)
+    let rules = try String(contentsOf: Repository.fixture("memory-control/RULES.md"), encoding: .utf8)
+    for file in Self.files + Set(Self.hostCases.map(\.file)) { #expect(rules.contains("`\(file)`"), "\(file)") }
+  }
 }

@@ -8,7 +8,9 @@ import _TestSupport
 @Suite("Memories where addresses or turns are scarce")
 struct MemoryScarcityTests {
   #if os(Linux)
-  @Test("with little address space a plain memory gets less room to grow, and a virtual one is refused")
+  @Test(
+    "with little address space a plain memory gets less room to grow, and a virtual one is refused",
+    .disabled(if: isAddressSanitized, "AddressSanitizer needs terabytes of addresses for itself"))
   func littleAddressSpace() async {
     await #expect(processExitsWith: .success) {
       var limit = rlimit(rlim_cur: 2 << 30, rlim_max: 2 << 30)

@@ -27,6 +27,10 @@ int bindery_pages_discard(void *address, size_t byte_count);
 /// Drops clean resident pages of a file mapping from this process; contents are read again on demand.
 int bindery_pages_evict(void *address, size_t byte_count);
 
+/// The same for a private writable mapping: pages that were written stay. Without a page map to tell them apart, does nothing.
+/// Nobody may write to the pages meanwhile.
+int bindery_pages_evict_clean(void *address, size_t byte_count);
+
 /// Asks for reading ahead of a file mapping. Advice only.
 int bindery_pages_will_need(void *address, size_t byte_count);
 
@@ -58,6 +62,9 @@ int bindery_file_duplicate(int descriptor, int *duplicate);
 void bindery_file_close(int descriptor);
 /// Reads exactly byte_count bytes at offset, or as many as there are: *read_byte_count says.
 int bindery_file_read(int descriptor, void *buffer, size_t byte_count, uint64_t offset, size_t *read_byte_count);
+
+/// True in builds with AddressSanitizer, which has its own signal handlers and keeps freed memory for a while.
+bool bindery_is_address_sanitized(void);
 
 /// The text of an errno, copied into buffer.
 void bindery_error_text(int error, char *buffer, size_t byte_count);

@@ -76,6 +76,12 @@ try measure("discard 64 KiB, resident", repeats: 2000, prepare: { try touch(pair
   try pair.discard(address: 0, byteCount: page)
 }
 try measure("discard 64 KiB, discarded before", repeats: 2000, prepare: {}) { try pair.discard(address: 0, byteCount: page) }
+var zeroing = MemoryLimits()
+zeroing.discardPolicy = { _ in .zeroOnly }
+let zeroed = try Memory(type: plainType, limits: zeroing)
+try measure("discard 64 KiB, resident, policy zeroes in place", repeats: 2000, prepare: { try touch(zeroed, page) }) {
+  try zeroed.discard(address: 0, byteCount: page)
+}
 
 let big = try virtualMemory(4096, mapped: 4096)
 for megabytes in [1, 16, 256] as [UInt64] {
@@ -84,6 +90,20 @@ for megabytes in [1, 16, 256] as [UInt64] {
     prepare: { try touch(big, megabytes << 20) }
   ) { try big.discard(address: 0, byteCount: megabytes << 20) }
 }
+try measure(
+  "discard 256 MiB, discarded before", repeats: 20, per: (256, "MiB"), prepare: { try big.discard(address: 0, byteCount: 256 << 20) }
+) { try big.discard(address: 0, byteCount: 256 << 20) }
+try measure(
+  "unmap 256 MiB, resident", repeats: 10, per: (256, "MiB"),
+  prepare: {
+    try big.unmap(address: 0, byteCount: 256 << 20)
+    _ = try big.map(address: 0, byteCount: 256 << 20, protection: .readWrite)
+    try touch(big, 256 << 20)
+  }
+) { try big.unmap(address: 0, byteCount: 256 << 20) }
+try measure(
+  "map 256 MiB", repeats: 200, prepare: { try big.unmap(address: 0, byteCount: 256 << 20) }
+) { _ = try big.map(address: 0, byteCount: 256 << 20, protection: .readWrite) }
 try measure(
   "touch after discard, 256 MiB", repeats: 10, per: (65536, "4 KiB page"),
   prepare: { try big.discard(address: 0, byteCount: 256 << 20) }
@@ -99,6 +119,21 @@ let weights = try virtualMemory(8192)
 try measure("bind and unbind a file of 256 MiB", repeats: 2000, prepare: {}) { try weights.bind(file, at: 0).unbind() }
 try measure("bind and unbind a slice of it (two edges copied)", repeats: 2000, prepare: {}) {
   try weights.bind(FileRegion(file: file, offset: 1000, byteCount: 1 << 20), at: 0).unbind()
+}
+// Files without contents: what a binding costs does not depend on them.
+let wide = try virtualMemory(1 << 18)
+for size in [1, 100, 10_240] as [UInt64] {
+  let sparse = url.path + "-\(size)"
+  guard FileManager.default.createFile(atPath: sparse, contents: nil), let handle = FileHandle(forWritingAtPath: sparse) else {
+    fatalError("cannot write \(sparse)")
+  }
+  try handle.truncate(atOffset: size << 20)
+  let file = try RegularFile(path: sparse)
+  try FileManager.default.removeItem(atPath: sparse)
+  var binding: MemoryBinding?
+  try measure("bind a file of \(size) MiB", repeats: 2000, prepare: { try binding?.unbind() }) { binding = try wide.bind(file, at: 0) }
+  try binding?.unbind()
+  try measure("unbind a file of \(size) MiB", repeats: 2000, prepare: { try wide.bind(file, at: 0) }) { try $0.unbind() }
 }
 func sum(_ memory: Memory, stride step: Int) throws -> Int {
   try unsafe memory.withUnsafeReadableBytes(address: 0, byteCount: UInt64(megabytes) << 20) { bytes in
@@ -122,6 +157,18 @@ try measure(
     do { try unsafe file.read(at: 0, into: bytes) } catch { fatalError("\(error)") }
   }
 }
+// What a guest of 2022 does instead: the bytes come into a memory of the host's choice, and are copied to where it can use them.
+let source = try Memory(type: MemoryType(limits: Limits(minimum: 4096)))
+let target = try Memory(type: MemoryType(limits: Limits(minimum: 4096)))
+try touch(source, UInt64(megabytes) << 20)
+try measure(
+  "copy from one memory into another, fresh one", repeats: 5, per: (Double(megabytes), "MiB"),
+  prepare: { try target.clearPages(start: 0, count: 4096) }
+) { _ in
+  try unsafe source.withUnsafeReadableBytes(address: 0, byteCount: UInt64(megabytes) << 20) { from in
+    try unsafe target.withUnsafeWritableBytes(address: 0, byteCount: UInt64(megabytes) << 20) { unsafe $0.copyMemory(from: from) }
+  }
+}
 
 let many = try virtualMemory(1 << 14)
 for index in 0..<4000 as Range<UInt64> { _ = try many.map(address: index * 2 * page, byteCount: page, protection: .readWrite) }
@@ -133,4 +180,13 @@ try measure("checked read of 4 bytes by the host, plain, 1000 times", repeats: 2
 }
 try measure("checked read of 4 bytes by the host, 4000 extents, 1000 times", repeats: 200, per: (1000, "read"), prepare: {}) {
   for _ in 0..<1000 { try unsafe many.withUnsafeReadableBytes(address: 6000 * page, byteCount: 4) { _ in } }
+}
+
+for (is64, writes) in [(true, false), (true, true), (false, false), (false, true)] {
+  let what = "\(writes ? "four loads and a store" : "four loads"), \(is64 ? 64 : 32)-bit addresses: "
+  var kinds = [
+    try AccessBenchmark(what + "plain", isVirtual: false, is64: is64, writes: writes),
+    try AccessBenchmark(what + "virtual", isVirtual: true, is64: is64, writes: writes),
+  ]
+  try AccessBenchmark.compare(&kinds, turns: isQuick ? 7 : 41, rounds: 10)
 }
