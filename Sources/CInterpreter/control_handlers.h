@@ -154,6 +154,14 @@ H(memory_fill) { ENTER COLD(bindery_cold_fill); }
 
 H(runtime) { ENTER COLD(bindery_cold_runtime); }
 
+H(atomic_wait) { ENTER COLD(bindery_cold_wait); }
+
+H(atomic_fence) {
+  ENTER
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  GO(1)
+}
+
 H(fuel) {
   ENTER
   cx->fuel -= (int64_t)pc[1];

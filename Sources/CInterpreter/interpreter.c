@@ -1,5 +1,16 @@
 // Entry and exit of the dispatch core, and the cold ends of its handlers.
+#define _GNU_SOURCE  // nanosleep
 #include "handlers.h"
+
+#include <time.h>
+
+// Guest code is left for something that may take time, or change pages, and gone back to. See bindery_context_leave.
+#define OUTSIDE(cx, statement)                                                                                            \
+  do {                                                                                                                    \
+    if (unlikely((cx)->shares_memory)) bindery_context_leave(cx);                                                         \
+    statement;                                                                                                            \
+    if (unlikely((cx)->shares_memory)) bindery_context_enter(cx);                                                         \
+  } while (0)
 
 extern const bindery_handler_set bindery_portable_set;
 #if defined(__x86_64__)
@@ -50,15 +61,31 @@ int32_t bindery_run(bindery_context *context, const bindery_function *function, 
   frame += 1;
   *frame = (bindery_frame){context->exit_code, slots, function->code, function->instance};
   const uint64_t *pc = function->code->entry;
+  if (unlikely(context->shares_memory)) bindery_context_enter(context);
 #if BINDERY_TRAMPOLINE
   bindery_machine machine = {pc, slots, function->instance, frame, context, 0, (v128){0, 0}};
-  for (;;) {
-    int32_t result = ((bindery_handler *)(uintptr_t)*machine.pc)(&machine);
-    if (result >= 0) return result;
-  }
+  int32_t result;
+  do {
+    result = ((bindery_handler *)(uintptr_t)*machine.pc)(&machine);
+  } while (result < 0);
 #else
-  return ((bindery_handler *)(uintptr_t)*pc)(pc, slots, function->instance, frame, context, 0, (v128){0, 0});
+  int32_t result =
+      ((bindery_handler *)(uintptr_t)*pc)(pc, slots, function->instance, frame, context, 0, (v128){0, 0});
 #endif
+  if (unlikely(context->shares_memory)) bindery_context_leave(context);
+  return result;
+}
+
+void bindery_context_await_safepoint(bindery_context *context) {
+  // The changes that came before are visible to a thread that comes inside from here on.
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  uint32_t seen = __atomic_load_n(&context->activity, __ATOMIC_ACQUIRE);
+  if ((seen & 1) == 0) return;
+  bindery_context_interrupt(context, BINDERY_INTERRUPT_SAFEPOINT);
+  for (unsigned round = 0; __atomic_load_n(&context->activity, __ATOMIC_ACQUIRE) == seen; round++) {
+    if (round < 1000) continue;
+    nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+  }
 }
 
 HANDLER(bindery_cold_trap) {
@@ -74,7 +101,8 @@ HANDLER(bindery_cold_trap) {
 HANDLER(bindery_cold_miss) {
   ENTER
   bindery_memory_view *view = (bindery_memory_view *)(void *)((uint8_t *)inst + (size_t)cx->missed_view_field * 8);
-  int32_t fault = view->slow_path(view, cx->missed_address, cx->missed_byte_count, cx->missed_is_write);
+  int32_t fault;
+  OUTSIDE(cx, fault = view->slow_path(view, cx->missed_address, cx->missed_byte_count, cx->missed_is_write));
   if (fault != 0) STOP(fault);
   GO(0)
 }
@@ -82,9 +110,53 @@ HANDLER(bindery_cold_miss) {
 // Something asked the run to stop, or to look: the context's owner decides. The instruction runs again.
 HANDLER(bindery_cold_interrupt) {
   ENTER
-  int32_t trap = cx->interrupt_call(cx);
+  if (bindery_context_interrupt_bits(cx) & BINDERY_INTERRUPT_SAFEPOINT)
+    bindery_context_clear_interrupt(cx, BINDERY_INTERRUPT_SAFEPOINT);
+  int32_t trap = 0;
+  OUTSIDE(cx, if (bindery_context_interrupt_bits(cx) != 0) trap = cx->interrupt_call(cx));
   if (trap != 0) STOP(trap);
   GO(0)
+}
+
+// Checks a range for a bulk operation. `*moved`: the memory had to be asked, so that what was checked before it may have
+// changed meanwhile.
+static int32_t check_range(
+    bindery_context *cx, bindery_memory_view *view, uint64_t address, uint64_t byte_count, int32_t is_write, bool *moved) {
+  uint64_t start = is_write ? view->write_start : view->read_start;
+  uint64_t length = __atomic_load_n(is_write ? &view->write_limit[0] : &view->read_limit[0], __ATOMIC_RELAXED);
+  uint64_t distance = address - start;
+  if (byte_count != 0 && distance < length && byte_count <= length - distance) return 0;
+  int32_t fault;
+  OUTSIDE(cx, fault = view->slow_path(view, address, byte_count, is_write));
+  *moved = byte_count != 0;
+  return fault;
+}
+
+// Bytes of guests, set and moved. The thread sanitizer is not to judge guests: see handlers.h.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BINDERY_THREAD_SANITIZER 1
+#endif
+#endif
+__attribute__((no_sanitize("thread"))) static void fill_bytes(uint8_t *to, uint8_t value, uint64_t count) {
+#if BINDERY_THREAD_SANITIZER
+  for (volatile uint8_t *byte = to; count != 0; count--) *byte++ = value;
+#else
+  __builtin_memset(to, value, count);
+#endif
+}
+__attribute__((no_sanitize("thread"))) static void move_bytes(uint8_t *to, const uint8_t *from, uint64_t count) {
+#if BINDERY_THREAD_SANITIZER
+  volatile uint8_t *target = to;
+  const volatile uint8_t *source = from;
+  if (to < from) {
+    for (uint64_t i = 0; i < count; i++) target[i] = source[i];
+  } else {
+    for (uint64_t i = count; i != 0; i--) target[i - 1] = source[i - 1];
+  }
+#else
+  __builtin_memmove(to, from, count);
+#endif
 }
 
 HANDLER(bindery_cold_fill) {
@@ -92,9 +164,14 @@ HANDLER(bindery_cold_fill) {
   bindery_memory_view *view = VIEW(1);
   const bindery_slot *operands = (const bindery_slot *)(void *)SLOT(0);
   uint64_t address = operands[0].i64, byte_count = operands[2].i64;
-  int32_t fault = bindery_memory_check_range(view, address, byte_count, 1);
+  int32_t fault;
+  bool moved;
+  do {
+    moved = false;
+    fault = check_range(cx, view, address, byte_count, 1, &moved);
+  } while (fault == 0 && moved);
   if (unlikely(fault != 0)) STOP(fault);
-  __builtin_memset(view->base + address, (int)(operands[1].i32 & 0xFF), byte_count);
+  fill_bytes(view->base + address, (uint8_t)operands[1].i32, byte_count);
   GO(2)
 }
 
@@ -104,13 +181,20 @@ HANDLER(bindery_cold_copy) {
   const bindery_slot *operands = (const bindery_slot *)(void *)SLOT(0);
   uint64_t destination = operands[0].i64, source = operands[1].i64, byte_count = operands[2].i64;
   // Both bounds before any page state; then the destination's states before the source's.
-  bool out_of_bounds = byte_count > to->byte_count || destination > to->byte_count - byte_count
-    || byte_count > from->byte_count || source > from->byte_count - byte_count;
+  uint64_t to_count = __atomic_load_n(&to->byte_count, __ATOMIC_RELAXED);
+  uint64_t from_count = __atomic_load_n(&from->byte_count, __ATOMIC_RELAXED);
+  bool out_of_bounds = byte_count > to_count || destination > to_count - byte_count || byte_count > from_count
+    || source > from_count - byte_count;
   if (unlikely(out_of_bounds)) TRAP(OUT_OF_BOUNDS_MEMORY);
-  int32_t fault = bindery_memory_check_range(to, destination, byte_count, 1);
-  if (fault == 0) fault = bindery_memory_check_range(from, source, byte_count, 0);
+  int32_t fault;
+  bool moved;
+  do {
+    moved = false;
+    fault = check_range(cx, to, destination, byte_count, 1, &moved);
+    if (fault == 0) fault = check_range(cx, from, source, byte_count, 0, &moved);
+  } while (fault == 0 && moved);
   if (unlikely(fault != 0)) STOP(fault);
-  __builtin_memmove(to->base + destination, from->base + source, byte_count);
+  move_bytes(to->base + destination, from->base + source, byte_count);
   GO(2)
 }
 
@@ -126,12 +210,13 @@ static int32_t call_host(
   cx->slots_top = slots + (size_t)count * 16;
   cx->frame_top = fr;
   cx->caller_instance = inst;
-  int32_t trap = function->host(cx, function, (bindery_slot *)(void *)slots);
+  int32_t trap;
+  OUTSIDE(cx, trap = function->host(cx, function, (bindery_slot *)(void *)slots));
   cx->slots_top = slots_top;
   cx->frame_top = frame_top;
   cx->caller_instance = caller;
   if (unlikely(trap == 0 && __atomic_load_n(cx->lost_page_count, __ATOMIC_RELAXED) != cx->lost_page_count_seen))
-    trap = cx->interrupt_call(cx);
+    OUTSIDE(cx, trap = cx->interrupt_call(cx));
   return trap;
 }
 
@@ -156,7 +241,20 @@ HANDLER(bindery_cold_host_tail_call) {
 HANDLER(bindery_cold_runtime) {
   ENTER
   bindery_slot *operands = (bindery_slot *)(void *)SLOT(0);
-  int32_t trap = cx->runtime_call(cx, inst, FIELD(1), (uint32_t)pc[2], (uint32_t)(pc[2] >> 32), operands);
+  int32_t trap;
+  OUTSIDE(cx, trap = cx->runtime_call(cx, inst, FIELD(1), (uint32_t)pc[2], (uint32_t)(pc[2] >> 32), operands));
+  if (unlikely(trap != 0)) STOP(trap);
+  GO(3)
+}
+
+// wait and notify: the address is made here, and tested in Swift. words[1] of the first operand: whether it carried.
+HANDLER(bindery_cold_wait) {
+  ENTER
+  bindery_slot *operands = (bindery_slot *)(void *)SLOT(0);
+  operands[0].words[1] = __builtin_add_overflow(operands[0].words[0], pc[2], &operands[0].words[0]);
+  uint32_t memory = (uint32_t)(((size_t)FIELD(2) * 8 - sizeof(bindery_instance)) / sizeof(bindery_memory_view));
+  int32_t trap;
+  OUTSIDE(cx, trap = cx->runtime_call(cx, inst, FIELD(1), memory, 0, operands));
   if (unlikely(trap != 0)) STOP(trap);
   GO(3)
 }

@@ -80,8 +80,8 @@ H(const_f64_s) { ENTER f64 r; r = double_bits(pc[2]); Ps_f64(r); GO(3) }
 H(const_f64_a) { ENTER f64 r; r = double_bits(pc[2]); Pa_f64(r); GO(3) }
 H(const_v128_s) { ENTER v128 r; r = load_v128((const uint8_t *)(pc + 2)); Ps_v128(r); GO(4) }
 H(const_v128_a) { ENTER v128 r; r = load_v128((const uint8_t *)(pc + 2)); Pa_v128(r); GO(4) }
-H(memory_size_s) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = view->byte_count >> view->page_log2; Ps_i64(r); GO(2) }
-H(memory_size_a) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = view->byte_count >> view->page_log2; Pa_i64(r); GO(2) }
+H(memory_size_s) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = __atomic_load_n(&view->byte_count, __ATOMIC_RELAXED) >> view->page_log2; Ps_i64(r); GO(2) }
+H(memory_size_a) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = __atomic_load_n(&view->byte_count, __ATOMIC_RELAXED) >> view->page_log2; Pa_i64(r); GO(2) }
 H(ref_func_s) { ENTER i64 r; r = (uint64_t)(uintptr_t)inst->functions[INDEX]; Ps_i64(r); GO(2) }
 H(ref_func_a) { ENTER i64 r; r = (uint64_t)(uintptr_t)inst->functions[INDEX]; Pa_i64(r); GO(2) }
 H(table_get_s_s) { ENTER i64 a = S_i64(1); i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a]; Ps_i64(r); GO(2) }
@@ -3446,6 +3446,78 @@ H(i32x4_dot_add_load_m64_asi_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3);
 H(i32x4_dot_add_load_m64_asi_a) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
 H(i32x4_dot_add_load_m64_sai_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
 H(i32x4_dot_add_load_m64_sai_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i16x8 b = (i16x8)load_v128(p); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sss_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sss_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ass_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ass_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sas_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sas_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ssp_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ssp_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_asp_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_asp_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sap_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sap_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ssi_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_ssi_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_asi_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_asi_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sai_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m32_sai_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sss_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sss_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ass_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ass_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sas_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sas_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ssp_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ssp_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_asp_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_asp_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sap_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sap_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ssi_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_ssi_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_asi_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_asi_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sai_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_add_load_m64_sai_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(a, b, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sss_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sss_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ass_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ass_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sas_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sas_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ssp_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ssp_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_asp_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_asp_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sap_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sap_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i32((i32)(S_i32(3) + H_i32(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ssi_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_ssi_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_asi_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_asi_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sai_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m32_sai_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i32)(S_i32(3) + (i32)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sss_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sss_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ass_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ass_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sas_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sas_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64(S_i64(3), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ssp_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ssp_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_asp_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_asp_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sap_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sap_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; EFFECTIVE_i64((i64)(S_i64(3) + H_i64(2)), LOWER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ssi_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_ssi_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_asi_s) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_asi_a) { ENTER i8x16 a = A_i8x16; u32x4 c = E_u32x4(3); v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sai_s) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dot_load_add_m64_sai_a) { ENTER i8x16 a = S_i8x16(1); u32x4 c = A_u32x4; v128 r; uint64_t address = (i64)(S_i64(3) + (i64)(int64_t)(int32_t)UPPER(2)); READ(4); i8x16 b = (i8x16)load_v128(p); r = (v128)relaxed_dot_add(b, a, c); Pa_v128(r); GO(4) }
 H(i32x4_dot_add_load8x8_s_m32_sss_s) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
 H(i32x4_dot_add_load8x8_s_m32_sss_a) { ENTER i16x8 a = S_i16x8(1); u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Pa_v128(r); GO(4) }
 H(i32x4_dot_add_load8x8_s_m32_ass_s) { ENTER i16x8 a = A_i16x8; u32x4 c = E_u32x4(3); v128 r; EFFECTIVE_i32(S_i32(3), LOWER(2)); READ(3); i16x8 b = __builtin_convertvector(load_i8x8(p), i16x8); r = (v128)(c + (u32x4)dot_i16x8(a, b)); Ps_v128(r); GO(4) }
@@ -3538,6 +3610,74 @@ H(step_branch_i64_ge_s_s) { ENTER POLL; i64 a = S_i64(0) + (i64)(int64_t)(int32_
 H(step_branch_i64_ge_s_i) { ENTER POLL; i64 a = S_i64(0) + (i64)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i64 b = (i64)((int64_t)pc[2] >> 32); bool r; r = (int64_t)a >= (int64_t)b; BRANCH(r, 3) }
 H(step_branch_i64_ge_u_s) { ENTER POLL; i64 a = S_i64(0) + (i64)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i64 b = S_i64(1); bool r; r = a >= b; BRANCH(r, 3) }
 H(step_branch_i64_ge_u_i) { ENTER POLL; i64 a = S_i64(0) + (i64)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i64 b = (i64)((int64_t)pc[2] >> 32); bool r; r = a >= b; BRANCH(r, 3) }
+H(atomic_load8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 0); r = __atomic_load_n((uint8_t *)(void *)p, __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_load8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 0); r = __atomic_load_n((uint8_t *)(void *)p, __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_load16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 0); r = __atomic_load_n((uint16_t *)(void *)p, __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_load16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 0); r = __atomic_load_n((uint16_t *)(void *)p, __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_load32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 0); r = __atomic_load_n((uint32_t *)(void *)p, __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_load32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 0); r = __atomic_load_n((uint32_t *)(void *)p, __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_load64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 0); r = __atomic_load_n((uint64_t *)(void *)p, __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_load64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 0); r = __atomic_load_n((uint64_t *)(void *)p, __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_store8) { ENTER ATOMIC_ADDRESS(0, 1); __atomic_store_n((uint8_t *)(void *)p, (uint8_t)S_i64(0), __ATOMIC_SEQ_CST); GO(3) }
+H(atomic_store16) { ENTER ATOMIC_ADDRESS(1, 1); __atomic_store_n((uint16_t *)(void *)p, (uint16_t)S_i64(0), __ATOMIC_SEQ_CST); GO(3) }
+H(atomic_store32) { ENTER ATOMIC_ADDRESS(2, 1); __atomic_store_n((uint32_t *)(void *)p, (uint32_t)S_i64(0), __ATOMIC_SEQ_CST); GO(3) }
+H(atomic_store64) { ENTER ATOMIC_ADDRESS(3, 1); __atomic_store_n((uint64_t *)(void *)p, (uint64_t)S_i64(0), __ATOMIC_SEQ_CST); GO(3) }
+H(atomic_add8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_add((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_add8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_add((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_add16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_add((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_add16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_add((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_add32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_add((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_add32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_add((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_add64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_add((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_add64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_add((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_sub8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_sub((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_sub8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_sub((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_sub16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_sub((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_sub16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_sub((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_sub32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_sub((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_sub32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_sub((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_sub64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_sub((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_sub64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_sub((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_and8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_and((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_and8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_and((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_and16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_and((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_and16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_and((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_and32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_and((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_and32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_and((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_and64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_and((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_and64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_and((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_or8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_or((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_or8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_or((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_or16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_or((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_or16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_or((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_or32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_or((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_or32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_or((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_or64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_or((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_or64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_or((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_xor8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_xor((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_xor8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_fetch_xor((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_xor16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_xor((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_xor16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_fetch_xor((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_xor32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_xor((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_xor32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_fetch_xor((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_xor64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_xor((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_xor64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_fetch_xor((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_exchange8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_exchange_n((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_exchange8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); r = __atomic_exchange_n((uint8_t *)(void *)p, (uint8_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_exchange16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_exchange_n((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_exchange16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); r = __atomic_exchange_n((uint16_t *)(void *)p, (uint16_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_exchange32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_exchange_n((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_exchange32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); r = __atomic_exchange_n((uint32_t *)(void *)p, (uint32_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_exchange64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_exchange_n((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Ps_i64(r); GO(3) }
+H(atomic_exchange64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); r = __atomic_exchange_n((uint64_t *)(void *)p, (uint64_t)S_i64(3), __ATOMIC_SEQ_CST); Pa_i64(r); GO(3) }
+H(atomic_compare_exchange8_s) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); uint8_t found = (uint8_t)S_i64(3); __atomic_compare_exchange_n((uint8_t *)(void *)p, &found, (uint8_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Ps_i64(r); GO(4) }
+H(atomic_compare_exchange8_a) { ENTER i64 r; ATOMIC_ADDRESS(0, 1); uint8_t found = (uint8_t)S_i64(3); __atomic_compare_exchange_n((uint8_t *)(void *)p, &found, (uint8_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Pa_i64(r); GO(4) }
+H(atomic_compare_exchange16_s) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); uint16_t found = (uint16_t)S_i64(3); __atomic_compare_exchange_n((uint16_t *)(void *)p, &found, (uint16_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Ps_i64(r); GO(4) }
+H(atomic_compare_exchange16_a) { ENTER i64 r; ATOMIC_ADDRESS(1, 1); uint16_t found = (uint16_t)S_i64(3); __atomic_compare_exchange_n((uint16_t *)(void *)p, &found, (uint16_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Pa_i64(r); GO(4) }
+H(atomic_compare_exchange32_s) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); uint32_t found = (uint32_t)S_i64(3); __atomic_compare_exchange_n((uint32_t *)(void *)p, &found, (uint32_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Ps_i64(r); GO(4) }
+H(atomic_compare_exchange32_a) { ENTER i64 r; ATOMIC_ADDRESS(2, 1); uint32_t found = (uint32_t)S_i64(3); __atomic_compare_exchange_n((uint32_t *)(void *)p, &found, (uint32_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Pa_i64(r); GO(4) }
+H(atomic_compare_exchange64_s) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); uint64_t found = (uint64_t)S_i64(3); __atomic_compare_exchange_n((uint64_t *)(void *)p, &found, (uint64_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Ps_i64(r); GO(4) }
+H(atomic_compare_exchange64_a) { ENTER i64 r; ATOMIC_ADDRESS(3, 1); uint64_t found = (uint64_t)S_i64(3); __atomic_compare_exchange_n((uint64_t *)(void *)p, &found, (uint64_t)*(const i64_alias *)SLOT_OF_WORD(3), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); r = found; Pa_i64(r); GO(4) }
 
 static const void *const NAME(table)[] = {
   (const void *)NAME(unreachable),
@@ -3556,6 +3696,8 @@ static const void *const NAME(table)[] = {
   (const void *)NAME(table_set),
   (const void *)NAME(memory_copy),
   (const void *)NAME(memory_fill),
+  (const void *)NAME(atomic_wait),
+  (const void *)NAME(atomic_fence),
   (const void *)NAME(runtime),
   (const void *)NAME(fuel),
   (const void *)NAME(copy_many),
@@ -7005,6 +7147,78 @@ static const void *const NAME(table)[] = {
   (const void *)NAME(i32x4_dot_add_load_m64_asi_a),
   (const void *)NAME(i32x4_dot_add_load_m64_sai_s),
   (const void *)NAME(i32x4_dot_add_load_m64_sai_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sss_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sss_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ass_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ass_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sas_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sas_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ssp_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ssp_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_asp_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_asp_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sap_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sap_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ssi_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_ssi_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_asi_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_asi_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sai_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m32_sai_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sss_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sss_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ass_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ass_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sas_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sas_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ssp_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ssp_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_asp_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_asp_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sap_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sap_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ssi_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_ssi_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_asi_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_asi_a),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sai_s),
+  (const void *)NAME(i32x4_relaxed_dot_add_load_m64_sai_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sss_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sss_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ass_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ass_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sas_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sas_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ssp_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ssp_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_asp_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_asp_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sap_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sap_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ssi_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_ssi_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_asi_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_asi_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sai_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m32_sai_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sss_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sss_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ass_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ass_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sas_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sas_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ssp_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ssp_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_asp_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_asp_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sap_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sap_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ssi_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_ssi_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_asi_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_asi_a),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sai_s),
+  (const void *)NAME(i32x4_relaxed_dot_load_add_m64_sai_a),
   (const void *)NAME(i32x4_dot_add_load8x8_s_m32_sss_s),
   (const void *)NAME(i32x4_dot_add_load8x8_s_m32_sss_a),
   (const void *)NAME(i32x4_dot_add_load8x8_s_m32_ass_s),
@@ -7097,4 +7311,72 @@ static const void *const NAME(table)[] = {
   (const void *)NAME(step_branch_i64_ge_s_i),
   (const void *)NAME(step_branch_i64_ge_u_s),
   (const void *)NAME(step_branch_i64_ge_u_i),
+  (const void *)NAME(atomic_load8_s),
+  (const void *)NAME(atomic_load8_a),
+  (const void *)NAME(atomic_load16_s),
+  (const void *)NAME(atomic_load16_a),
+  (const void *)NAME(atomic_load32_s),
+  (const void *)NAME(atomic_load32_a),
+  (const void *)NAME(atomic_load64_s),
+  (const void *)NAME(atomic_load64_a),
+  (const void *)NAME(atomic_store8),
+  (const void *)NAME(atomic_store16),
+  (const void *)NAME(atomic_store32),
+  (const void *)NAME(atomic_store64),
+  (const void *)NAME(atomic_add8_s),
+  (const void *)NAME(atomic_add8_a),
+  (const void *)NAME(atomic_add16_s),
+  (const void *)NAME(atomic_add16_a),
+  (const void *)NAME(atomic_add32_s),
+  (const void *)NAME(atomic_add32_a),
+  (const void *)NAME(atomic_add64_s),
+  (const void *)NAME(atomic_add64_a),
+  (const void *)NAME(atomic_sub8_s),
+  (const void *)NAME(atomic_sub8_a),
+  (const void *)NAME(atomic_sub16_s),
+  (const void *)NAME(atomic_sub16_a),
+  (const void *)NAME(atomic_sub32_s),
+  (const void *)NAME(atomic_sub32_a),
+  (const void *)NAME(atomic_sub64_s),
+  (const void *)NAME(atomic_sub64_a),
+  (const void *)NAME(atomic_and8_s),
+  (const void *)NAME(atomic_and8_a),
+  (const void *)NAME(atomic_and16_s),
+  (const void *)NAME(atomic_and16_a),
+  (const void *)NAME(atomic_and32_s),
+  (const void *)NAME(atomic_and32_a),
+  (const void *)NAME(atomic_and64_s),
+  (const void *)NAME(atomic_and64_a),
+  (const void *)NAME(atomic_or8_s),
+  (const void *)NAME(atomic_or8_a),
+  (const void *)NAME(atomic_or16_s),
+  (const void *)NAME(atomic_or16_a),
+  (const void *)NAME(atomic_or32_s),
+  (const void *)NAME(atomic_or32_a),
+  (const void *)NAME(atomic_or64_s),
+  (const void *)NAME(atomic_or64_a),
+  (const void *)NAME(atomic_xor8_s),
+  (const void *)NAME(atomic_xor8_a),
+  (const void *)NAME(atomic_xor16_s),
+  (const void *)NAME(atomic_xor16_a),
+  (const void *)NAME(atomic_xor32_s),
+  (const void *)NAME(atomic_xor32_a),
+  (const void *)NAME(atomic_xor64_s),
+  (const void *)NAME(atomic_xor64_a),
+  (const void *)NAME(atomic_exchange8_s),
+  (const void *)NAME(atomic_exchange8_a),
+  (const void *)NAME(atomic_exchange16_s),
+  (const void *)NAME(atomic_exchange16_a),
+  (const void *)NAME(atomic_exchange32_s),
+  (const void *)NAME(atomic_exchange32_a),
+  (const void *)NAME(atomic_exchange64_s),
+  (const void *)NAME(atomic_exchange64_a),
+  (const void *)NAME(atomic_compare_exchange8_s),
+  (const void *)NAME(atomic_compare_exchange8_a),
+  (const void *)NAME(atomic_compare_exchange16_s),
+  (const void *)NAME(atomic_compare_exchange16_a),
+  (const void *)NAME(atomic_compare_exchange32_s),
+  (const void *)NAME(atomic_compare_exchange32_a),
+  (const void *)NAME(atomic_compare_exchange64_s),
+  (const void *)NAME(atomic_compare_exchange64_a),
 };

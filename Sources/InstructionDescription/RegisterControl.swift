@@ -22,6 +22,8 @@ func controlInstructions() -> [RegisterInstruction] {
   special("table_set", words: 2, "table[slot 0] = slot 1; table in the upper half.")
   special("memory_copy", words: 2, "Operands slot 0...2; views fields[1] (destination), fields[2] (source).")
   special("memory_fill", words: 2, "Operands slot 0...2; view fields[1].")
+  special("atomic_wait", words: 3, "Waits or notifies: operation fields[1] in Swift, operands from slot 0, view fields[2], offset word 2.")
+  special("atomic_fence", words: 1, "Orders what is before it and what is after it.")
   special("runtime", words: 3, "Operation fields[1] in Swift; operands and result from slot 0; word 2 holds two 32-bit numbers.")
   special("fuel", words: 2, "Takes word 1 from the fuel; traps when it is used up.")
   special("copy_many", words: 2, "Copies fields[2] slots (whole) from slot 1 to slot 0; may overlap.")
@@ -45,7 +47,9 @@ func controlInstructions() -> [RegisterInstruction] {
   add("const_f32", .nullary, [], result: "f32", words: 3, "r = float_bits((uint32_t)pc[2]);")
   add("const_f64", .nullary, [], result: "f64", words: 3, "r = double_bits(pc[2]);")
   add("const_v128", .nullary, [], result: "v128", words: 4, "r = load_v128((const uint8_t *)(pc + 2));")
-  add("memory_size", .nullary, [], result: "i64", "const bindery_memory_view *view = VIEW(2); r = view->byte_count >> view->page_log2;")
+  add(
+    "memory_size", .nullary, [], result: "i64",
+    "const bindery_memory_view *view = VIEW(2); r = __atomic_load_n(&view->byte_count, __ATOMIC_RELAXED) >> view->page_log2;")
   add("ref_func", .nullary, [], result: "i64", "r = (uint64_t)(uintptr_t)inst->functions[INDEX];")
   add(
     "table_get", .unary, ["i64"], result: "i64",

@@ -55,7 +55,7 @@ private enum RegisterHandlerWriter {
       "\(type) \(name) = " + (kind == "a" ? "A_\(type);" : "\(slot);")
     }
     switch instruction.shape {
-    case .nullary, .special: return []
+    case .nullary, .atomic, .atomicStore, .special: return []
     case .load, .loadLane: return []
     case .unary: return [place("a", types[0], kinds[0], "S_\(types[0])(1)")]
     case .consumer, .testBranch: return [place("a", types[0], kinds[0], "S_\(types[0])(0)")]

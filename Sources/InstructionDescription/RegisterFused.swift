@@ -49,6 +49,8 @@ func fusedInstructions() -> [RegisterInstruction] {
     ("f64x2_relaxed_madd_load", "f64x2", "f64x2", 4, "(f64x2)load_v128(p)", "r = (v128)multiply_add_f64x2(a, b, c)"),
     ("f32x4_relaxed_madd_load_splat", "f32x4", "f32x4", 2, "(f32x4)splat_u32(load_u32(p))", "r = (v128)multiply_add_f32x4(a, b, c)"),
     ("i32x4_dot_add_load", "i16x8", "u32x4", 4, "(i16x8)load_v128(p)", "r = (v128)(c + (u32x4)dot_i16x8(a, b))"),
+    ("i32x4_relaxed_dot_add_load", "i8x16", "u32x4", 4, "(i8x16)load_v128(p)", "r = (v128)relaxed_dot_add(a, b, c)"),
+    ("i32x4_relaxed_dot_load_add", "i8x16", "u32x4", 4, "(i8x16)load_v128(p)", "r = (v128)relaxed_dot_add(b, a, c)"),
     (
       "i32x4_dot_add_load8x8_s", "i16x8", "u32x4", 3, "__builtin_convertvector(load_i8x8(p), i16x8)",
       "r = (v128)(c + (u32x4)dot_i16x8(a, b))"

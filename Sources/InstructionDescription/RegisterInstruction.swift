@@ -44,13 +44,18 @@ public struct RegisterInstruction: Sendable {
     case stepBranch
     /// One operand, no result.
     case consumer
+    /// An atomic access that gives a value: result, address, view and value in the fields, the offset in word 2, the
+    /// replacement's field in word 3. All in slots, for addresses of both sizes.
+    case atomic
+    /// An atomic store: the value is field 0.
+    case atomicStore
     /// One variant, written by hand in C.
     case special
 
     /// The places of the operands, one string per variant group, in the order of the opcodes.
     public var operandKinds: [String] {
       switch self {
-      case .nullary, .special: [""]
+      case .nullary, .atomic, .atomicStore, .special: [""]
       case .unary, .loadLane, .testBranch, .consumer: ["s", "a"]
       case .load: ["s", "a", "p", "i"]
       case .binary: ["ss", "as", "sa"]
@@ -73,10 +78,10 @@ public struct RegisterInstruction: Sendable {
     public var outcomes: [String] {
       switch self {
       case .nullary, .unary, .binary, .commutative, .integer, .integerCommutative, .ternary, .load, .loadLane,
-        .operateLoad, .accumulateLoad, .accumulateLoads, .quaternary:
+        .operateLoad, .accumulateLoad, .accumulateLoads, .quaternary, .atomic:
         ["s", "a"]
       case .compareBranch, .compareBranchCommutative, .testBranch: ["f", "b"]
-      case .store, .storeVector, .storeLane, .stepBranch, .consumer, .special: [""]
+      case .store, .storeVector, .storeLane, .stepBranch, .consumer, .atomicStore, .special: [""]
       }
     }
 
@@ -126,3 +131,4 @@ public struct RegisterInstruction: Sendable {
 /// The whole register code, in the order of its opcodes.
 public let registerInstructions: [RegisterInstruction] =
   controlInstructions() + scalarInstructions() + memoryInstructions() + vectorInstructions() + fusedInstructions()
+  + atomicInstructions()

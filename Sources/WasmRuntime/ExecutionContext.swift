@@ -13,6 +13,8 @@ final class ExecutionContext: @unchecked Sendable {
   private let frames: UnsafeMutablePointer<bindery_frame>
   /// Tells the memories of the store's instances whether it runs.
   let run = GuestRun()
+  /// Rung when another thread interrupts the store, which may be waiting on an address.
+  let bell = Bell()
   private let epochDeadline = Atomic<UInt64>(.max)
   /// Numbers the deadlines set, so that a timer knows whether it is still wanted.
   private let deadlineNumber = Atomic<UInt64>(0)
@@ -46,7 +48,10 @@ final class ExecutionContext: @unchecked Sendable {
 
   // SAFETY (below): the interrupt word is atomic and lives as long as this.
 
-  func interrupt(_ bits: UInt32) { unsafe bindery_context_interrupt(pointer, bits) }
+  func interrupt(_ bits: UInt32) {
+    unsafe bindery_context_interrupt(pointer, bits)
+    bell.ring()
+  }
 
   func clearInterrupt(_ bits: UInt32) { unsafe bindery_context_clear_interrupt(pointer, bits) }
 

@@ -66,6 +66,7 @@ public final class Instance {
 @safe
 final class InstanceState {
   let compiled: CompiledModule
+  private let context: ExecutionContext
   var module: Module { compiled.module }
 
   /// The record the core runs with; its views follow it.
@@ -88,6 +89,7 @@ final class InstanceState {
   init(store: Store, compiled: CompiledModule, imports: Imports) throws(WasmError) {
     let module = compiled.module
     self.compiled = compiled
+    self.context = store.context
     self.exportsByName = Dictionary(module.exports.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.dataSegmentIsDropped = Array(repeating: false, count: module.dataSegments.count)
 
@@ -113,7 +115,10 @@ final class InstanceState {
 
   deinit {
     // SAFETY: the store is gone, so nothing runs. Views end before the memories may.
-    for index in 0..<registeredViewCount { unsafe memories[index].unregister(bindery_instance_view(pointer, UInt32(index))) }
+    for index in 0..<registeredViewCount {
+      unsafe memories[index].unregister(bindery_instance_view(pointer, UInt32(index)))
+      memories[index].leave(context)
+    }
     unsafe UnsafeMutableRawPointer(pointer).deallocate()
     unsafe functions.deallocate()
     unsafe definedFunctions.deallocate()
@@ -192,6 +197,7 @@ final class InstanceState {
     }
     for (index, memory) in memories.enumerated() {
       unsafe memory.register(bindery_instance_view(pointer, UInt32(index)), run: store.context.run)
+      memory.join(context)
       registeredViewCount = index + 1
     }
     for (index, initializer) in module.globalInitializers.enumerated() {

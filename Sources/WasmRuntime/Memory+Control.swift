@@ -79,6 +79,7 @@ extension Memory {
     }
     refreshViews(losing: pages)
     protectPages(pages, protection)
+    awaitSafepoints()
   }
 
   /// memory.discard: the bytes become zero and their memory goes back to the system. Unmapped pages are skipped.
@@ -253,6 +254,7 @@ extension Memory {
   /// Contents of pages that are unmapped now go back to the system, and so does access, where protection is mirrored.
   /// Where it is not, the pages stay accessible to the host, empty, and only the page states refuse.
   func dropHostPages(_ pages: Range<UInt64>) {
+    awaitSafepoints()
     let (offset, byteCount) = byteRange(pages)
     do throws(VirtualMemoryError) {
       guard hasRoomToMirror else { throw VirtualMemoryError(operation: .replace, errno: 12) }

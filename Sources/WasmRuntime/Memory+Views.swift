@@ -44,16 +44,16 @@ extension Memory {
   private func refresh(_ view: UnsafeMutablePointer<bindery_memory_view>, losing lost: Range<UInt64>?) {
     let byteCount = size.load(ordering: .relaxed)
     // SAFETY: a registered view is alive.
-    unsafe view.pointee.byte_count = byteCount
+    unsafe bindery_memory_view_set_byte_count(view, byteCount)
     guard hasPageStates else {
-      unsafe view.pointee.read_limit = startPositions(in: 0..<byteCount)
-      unsafe view.pointee.write_limit = startPositions(in: 0..<byteCount)
+      unsafe bindery_memory_view_set_read_length(view, byteCount)
+      unsafe bindery_memory_view_set_write_length(view, byteCount)
       return
     }
     guard let lost else { return }
     let bytes = (lost.lowerBound << pageByteCountLog2)..<(lost.upperBound << pageByteCountLog2)
-    if unsafe view.pointee.readWindow.overlaps(bytes) { unsafe view.pointee.read_limit = (0, 0, 0, 0, 0) }
-    if unsafe view.pointee.writeWindow.overlaps(bytes) { unsafe view.pointee.write_limit = (0, 0, 0, 0, 0) }
+    if unsafe view.pointee.readWindow.overlaps(bytes) { unsafe bindery_memory_view_set_read_length(view, 0) }
+    if unsafe view.pointee.writeWindow.overlaps(bytes) { unsafe bindery_memory_view_set_write_length(view, 0) }
   }
 
   /// Decides an access that missed the window of a view, and moves the window.
@@ -71,7 +71,14 @@ extension Memory {
     let pages = extents.window(around: address >> pageByteCountLog2, allowing: isWrite ? .readWrite : .read)
     let window = (pages.lowerBound << pageByteCountLog2)..<(pages.upperBound << pageByteCountLog2)
     // SAFETY: the view is the one that the interpreter is running with, on this thread.
-    if isWrite { unsafe view.pointee.setWriteWindow(window) } else { unsafe view.pointee.setReadWindow(window) }
+    let length = window.upperBound - window.lowerBound
+    if isWrite {
+      unsafe view.pointee.write_start = window.lowerBound
+      unsafe bindery_memory_view_set_write_length(view, length)
+    } else {
+      unsafe view.pointee.read_start = window.lowerBound
+      unsafe bindery_memory_view_set_read_length(view, length)
+    }
     return 0
   }
 
@@ -108,21 +115,4 @@ extension bindery_memory_view {
   /// Addresses where the interpreter reads without asking.
   package var readWindow: Range<UInt64> { unsafe read_start..<(read_start + read_limit.0) }
   package var writeWindow: Range<UInt64> { unsafe write_start..<(write_start + write_limit.0) }
-
-  fileprivate mutating func setReadWindow(_ window: Range<UInt64>) {
-    unsafe read_start = window.lowerBound
-    unsafe read_limit = startPositions(in: window)
-  }
-
-  fileprivate mutating func setWriteWindow(_ window: Range<UInt64>) {
-    unsafe write_start = window.lowerBound
-    unsafe write_limit = startPositions(in: window)
-  }
-}
-
-/// By access size 1, 2, 4, 8, 16: the number of start positions in the window.
-private func startPositions(in window: Range<UInt64>) -> (UInt64, UInt64, UInt64, UInt64, UInt64) {
-  let length = window.upperBound - window.lowerBound
-  func positions(_ byteCount: UInt64) -> UInt64 { length < byteCount ? 0 : length - byteCount + 1 }
-  return (positions(1), positions(2), positions(4), positions(8), positions(16))
 }

@@ -40,6 +40,8 @@ public final class Memory: @unchecked Sendable {
   let growablePageCount: UInt64
 
   private let lock: OpaquePointer
+  /// Of a shared memory: who waits, and who runs in it.
+  let sharing: MemorySharing?
   let size = Atomic<UInt64>(0)
   let bytesCopied = Atomic<UInt64>(0)
 
@@ -87,6 +89,7 @@ public final class Memory: @unchecked Sendable {
     self.reservation = plan.reservation
     unsafe self.base = unsafe self.reservation.base
     unsafe self.lock = unsafe bindery_lock_create()
+    self.sharing = type.isShared ? MemorySharing() : nil
 
     guard grow(by: pageCount) != nil else {
       throw MemoryAllocationError(

@@ -18,584 +18,626 @@ enum RegisterOpcode: UInt16, CaseIterable {
   case tableSet = 13
   case memoryCopy = 14
   case memoryFill = 15
-  case runtime = 16
-  case fuel = 17
-  case copyMany = 18
-  case copyI64 = 19
-  case selectI64 = 20
-  case globalGetI64 = 21
-  case globalSetI64 = 22
-  case returnI64 = 23
-  case copyF32 = 24
-  case selectF32 = 25
-  case globalGetF32 = 26
-  case globalSetF32 = 27
-  case returnF32 = 28
-  case copyF64 = 29
-  case selectF64 = 30
-  case globalGetF64 = 31
-  case globalSetF64 = 32
-  case returnF64 = 33
-  case copyV128 = 34
-  case selectV128 = 35
-  case globalGetV128 = 36
-  case globalSetV128 = 37
-  case returnV128 = 38
-  case constI64 = 39
-  case constF32 = 40
-  case constF64 = 41
-  case constV128 = 42
-  case memorySize = 43
-  case refFunc = 44
-  case tableGet = 45
-  case tableSize = 46
-  case branchIf = 47
-  case branchUnless = 48
-  case branchI32Eq = 49
-  case branchI32Ne = 50
-  case branchI32LtS = 51
-  case branchI32LtU = 52
-  case branchI32GtS = 53
-  case branchI32GtU = 54
-  case branchI32LeS = 55
-  case branchI32LeU = 56
-  case branchI32GeS = 57
-  case branchI32GeU = 58
-  case branchI64Eq = 59
-  case branchI64Ne = 60
-  case branchI64LtS = 61
-  case branchI64LtU = 62
-  case branchI64GtS = 63
-  case branchI64GtU = 64
-  case branchI64LeS = 65
-  case branchI64LeU = 66
-  case branchI64GeS = 67
-  case branchI64GeU = 68
-  case i32Eqz = 69
-  case i32Eq = 70
-  case i32Ne = 71
-  case i32LtS = 72
-  case i32LtU = 73
-  case i32GtS = 74
-  case i32GtU = 75
-  case i32LeS = 76
-  case i32LeU = 77
-  case i32GeS = 78
-  case i32GeU = 79
-  case i32Clz = 80
-  case i32Ctz = 81
-  case i32Popcnt = 82
-  case i32Add = 83
-  case i32Sub = 84
-  case i32Mul = 85
-  case i32DivS = 86
-  case i32DivU = 87
-  case i32RemS = 88
-  case i32RemU = 89
-  case i32And = 90
-  case i32Or = 91
-  case i32Xor = 92
-  case i32Shl = 93
-  case i32ShrS = 94
-  case i32ShrU = 95
-  case i32Rotl = 96
-  case i32Rotr = 97
-  case i64Eqz = 98
-  case i64Eq = 99
-  case i64Ne = 100
-  case i64LtS = 101
-  case i64LtU = 102
-  case i64GtS = 103
-  case i64GtU = 104
-  case i64LeS = 105
-  case i64LeU = 106
-  case i64GeS = 107
-  case i64GeU = 108
-  case i64Clz = 109
-  case i64Ctz = 110
-  case i64Popcnt = 111
-  case i64Add = 112
-  case i64Sub = 113
-  case i64Mul = 114
-  case i64DivS = 115
-  case i64DivU = 116
-  case i64RemS = 117
-  case i64RemU = 118
-  case i64And = 119
-  case i64Or = 120
-  case i64Xor = 121
-  case i64Shl = 122
-  case i64ShrS = 123
-  case i64ShrU = 124
-  case i64Rotl = 125
-  case i64Rotr = 126
-  case f32Eq = 127
-  case f32Ne = 128
-  case f32Lt = 129
-  case f32Gt = 130
-  case f32Le = 131
-  case f32Ge = 132
-  case f32Abs = 133
-  case f32Neg = 134
-  case f32Ceil = 135
-  case f32Floor = 136
-  case f32Trunc = 137
-  case f32Nearest = 138
-  case f32Sqrt = 139
-  case f32Add = 140
-  case f32Sub = 141
-  case f32Mul = 142
-  case f32Div = 143
-  case f32Min = 144
-  case f32Max = 145
-  case f32Copysign = 146
-  case f64Eq = 147
-  case f64Ne = 148
-  case f64Lt = 149
-  case f64Gt = 150
-  case f64Le = 151
-  case f64Ge = 152
-  case f64Abs = 153
-  case f64Neg = 154
-  case f64Ceil = 155
-  case f64Floor = 156
-  case f64Trunc = 157
-  case f64Nearest = 158
-  case f64Sqrt = 159
-  case f64Add = 160
-  case f64Sub = 161
-  case f64Mul = 162
-  case f64Div = 163
-  case f64Min = 164
-  case f64Max = 165
-  case f64Copysign = 166
-  case i32WrapI64 = 167
-  case i64ExtendI32S = 168
-  case i32TruncF32S = 169
-  case i32TruncSatF32S = 170
-  case i32TruncF64S = 171
-  case i32TruncSatF64S = 172
-  case i32TruncF32U = 173
-  case i32TruncSatF32U = 174
-  case i32TruncF64U = 175
-  case i32TruncSatF64U = 176
-  case i64TruncF32S = 177
-  case i64TruncSatF32S = 178
-  case i64TruncF64S = 179
-  case i64TruncSatF64S = 180
-  case i64TruncF32U = 181
-  case i64TruncSatF32U = 182
-  case i64TruncF64U = 183
-  case i64TruncSatF64U = 184
-  case f32ConvertI32S = 185
-  case f32ConvertI32U = 186
-  case f32ConvertI64S = 187
-  case f32ConvertI64U = 188
-  case f64ConvertI32S = 189
-  case f64ConvertI32U = 190
-  case f64ConvertI64S = 191
-  case f64ConvertI64U = 192
-  case f32DemoteF64 = 193
-  case f64PromoteF32 = 194
-  case i32ReinterpretF32 = 195
-  case i64ReinterpretF64 = 196
-  case f32ReinterpretI32 = 197
-  case f64ReinterpretI64 = 198
-  case i32Extend8S = 199
-  case i32Extend16S = 200
-  case i64Extend8S = 201
-  case i64Extend16S = 202
-  case i64Extend32S = 203
-  case i32LoadM32 = 204
-  case i32LoadM64 = 205
-  case i64LoadM32 = 206
-  case i64LoadM64 = 207
-  case f32LoadM32 = 208
-  case f32LoadM64 = 209
-  case f64LoadM32 = 210
-  case f64LoadM64 = 211
-  case i32Load8SM32 = 212
-  case i32Load8SM64 = 213
-  case i32Load8UM32 = 214
-  case i32Load8UM64 = 215
-  case i32Load16SM32 = 216
-  case i32Load16SM64 = 217
-  case i32Load16UM32 = 218
-  case i32Load16UM64 = 219
-  case i64Load8SM32 = 220
-  case i64Load8SM64 = 221
-  case i64Load8UM32 = 222
-  case i64Load8UM64 = 223
-  case i64Load16SM32 = 224
-  case i64Load16SM64 = 225
-  case i64Load16UM32 = 226
-  case i64Load16UM64 = 227
-  case i64Load32SM32 = 228
-  case i64Load32SM64 = 229
-  case i64Load32UM32 = 230
-  case i64Load32UM64 = 231
-  case v128LoadM32 = 232
-  case v128LoadM64 = 233
-  case v128Load8x8SM32 = 234
-  case v128Load8x8SM64 = 235
-  case v128Load8x8UM32 = 236
-  case v128Load8x8UM64 = 237
-  case v128Load16x4SM32 = 238
-  case v128Load16x4SM64 = 239
-  case v128Load16x4UM32 = 240
-  case v128Load16x4UM64 = 241
-  case v128Load32x2SM32 = 242
-  case v128Load32x2SM64 = 243
-  case v128Load32x2UM32 = 244
-  case v128Load32x2UM64 = 245
-  case v128Load8SplatM32 = 246
-  case v128Load8SplatM64 = 247
-  case v128Load16SplatM32 = 248
-  case v128Load16SplatM64 = 249
-  case v128Load32SplatM32 = 250
-  case v128Load32SplatM64 = 251
-  case v128Load64SplatM32 = 252
-  case v128Load64SplatM64 = 253
-  case v128Load32ZeroM32 = 254
-  case v128Load32ZeroM64 = 255
-  case v128Load64ZeroM32 = 256
-  case v128Load64ZeroM64 = 257
-  case i32StoreM32 = 258
-  case i32StoreM64 = 259
-  case i64StoreM32 = 260
-  case i64StoreM64 = 261
-  case f32StoreM32 = 262
-  case f32StoreM64 = 263
-  case f64StoreM32 = 264
-  case f64StoreM64 = 265
-  case i32Store8M32 = 266
-  case i32Store8M64 = 267
-  case i32Store16M32 = 268
-  case i32Store16M64 = 269
-  case i64Store8M32 = 270
-  case i64Store8M64 = 271
-  case i64Store16M32 = 272
-  case i64Store16M64 = 273
-  case i64Store32M32 = 274
-  case i64Store32M64 = 275
-  case v128StoreM32 = 276
-  case v128StoreM64 = 277
-  case v128Load8LaneM32 = 278
-  case v128Load8LaneM64 = 279
-  case v128Load16LaneM32 = 280
-  case v128Load16LaneM64 = 281
-  case v128Load32LaneM32 = 282
-  case v128Load32LaneM64 = 283
-  case v128Load64LaneM32 = 284
-  case v128Load64LaneM64 = 285
-  case v128Store8LaneM32 = 286
-  case v128Store8LaneM64 = 287
-  case v128Store16LaneM32 = 288
-  case v128Store16LaneM64 = 289
-  case v128Store32LaneM32 = 290
-  case v128Store32LaneM64 = 291
-  case v128Store64LaneM32 = 292
-  case v128Store64LaneM64 = 293
-  case i8x16Shuffle = 294
-  case i8x16Swizzle = 295
-  case i8x16Splat = 296
-  case i16x8Splat = 297
-  case i32x4Splat = 298
-  case i64x2Splat = 299
-  case f32x4Splat = 300
-  case f64x2Splat = 301
-  case i8x16ExtractLaneS = 302
-  case i8x16ExtractLaneU = 303
-  case i16x8ExtractLaneS = 304
-  case i16x8ExtractLaneU = 305
-  case i32x4ExtractLane = 306
-  case i64x2ExtractLane = 307
-  case f32x4ExtractLane = 308
-  case f64x2ExtractLane = 309
-  case i8x16ReplaceLane = 310
-  case i16x8ReplaceLane = 311
-  case i32x4ReplaceLane = 312
-  case i64x2ReplaceLane = 313
-  case f32x4ReplaceLane = 314
-  case f64x2ReplaceLane = 315
-  case i8x16Eq = 316
-  case i8x16Ne = 317
-  case i8x16LtS = 318
-  case i8x16LtU = 319
-  case i8x16GtS = 320
-  case i8x16GtU = 321
-  case i8x16LeS = 322
-  case i8x16LeU = 323
-  case i8x16GeS = 324
-  case i8x16GeU = 325
-  case i16x8Eq = 326
-  case i16x8Ne = 327
-  case i16x8LtS = 328
-  case i16x8LtU = 329
-  case i16x8GtS = 330
-  case i16x8GtU = 331
-  case i16x8LeS = 332
-  case i16x8LeU = 333
-  case i16x8GeS = 334
-  case i16x8GeU = 335
-  case i32x4Eq = 336
-  case i32x4Ne = 337
-  case i32x4LtS = 338
-  case i32x4LtU = 339
-  case i32x4GtS = 340
-  case i32x4GtU = 341
-  case i32x4LeS = 342
-  case i32x4LeU = 343
-  case i32x4GeS = 344
-  case i32x4GeU = 345
-  case i64x2Eq = 346
-  case i64x2Ne = 347
-  case i64x2LtS = 348
-  case i64x2GtS = 349
-  case i64x2LeS = 350
-  case i64x2GeS = 351
-  case f32x4Eq = 352
-  case f32x4Ne = 353
-  case f32x4Lt = 354
-  case f32x4Gt = 355
-  case f32x4Le = 356
-  case f32x4Ge = 357
-  case f64x2Eq = 358
-  case f64x2Ne = 359
-  case f64x2Lt = 360
-  case f64x2Gt = 361
-  case f64x2Le = 362
-  case f64x2Ge = 363
-  case v128Not = 364
-  case v128And = 365
-  case v128Andnot = 366
-  case v128Or = 367
-  case v128Xor = 368
-  case v128Bitselect = 369
-  case v128AnyTrue = 370
-  case i8x16AllTrue = 371
-  case i8x16Bitmask = 372
-  case i16x8AllTrue = 373
-  case i16x8Bitmask = 374
-  case i32x4AllTrue = 375
-  case i32x4Bitmask = 376
-  case i64x2AllTrue = 377
-  case i64x2Bitmask = 378
-  case i8x16Abs = 379
-  case i8x16Neg = 380
-  case i8x16Shl = 381
-  case i8x16ShrS = 382
-  case i8x16ShrU = 383
-  case i8x16Add = 384
-  case i8x16Sub = 385
-  case i8x16AddSatS = 386
-  case i8x16AddSatU = 387
-  case i8x16SubSatS = 388
-  case i8x16SubSatU = 389
-  case i8x16AvgrU = 390
-  case i8x16MinS = 391
-  case i8x16MinU = 392
-  case i8x16MaxS = 393
-  case i8x16MaxU = 394
-  case i16x8Abs = 395
-  case i16x8Neg = 396
-  case i16x8Shl = 397
-  case i16x8ShrS = 398
-  case i16x8ShrU = 399
-  case i16x8Add = 400
-  case i16x8Sub = 401
-  case i16x8AddSatS = 402
-  case i16x8AddSatU = 403
-  case i16x8SubSatS = 404
-  case i16x8SubSatU = 405
-  case i16x8AvgrU = 406
-  case i16x8Mul = 407
-  case i16x8MinS = 408
-  case i16x8MinU = 409
-  case i16x8MaxS = 410
-  case i16x8MaxU = 411
-  case i32x4Abs = 412
-  case i32x4Neg = 413
-  case i32x4Shl = 414
-  case i32x4ShrS = 415
-  case i32x4ShrU = 416
-  case i32x4Add = 417
-  case i32x4Sub = 418
-  case i32x4Mul = 419
-  case i32x4MinS = 420
-  case i32x4MinU = 421
-  case i32x4MaxS = 422
-  case i32x4MaxU = 423
-  case i64x2Abs = 424
-  case i64x2Neg = 425
-  case i64x2Shl = 426
-  case i64x2ShrS = 427
-  case i64x2ShrU = 428
-  case i64x2Add = 429
-  case i64x2Sub = 430
-  case i64x2Mul = 431
-  case i8x16Popcnt = 432
-  case i16x8Q15mulrSatS = 433
-  case i32x4DotI16x8S = 434
-  case i8x16NarrowI16x8S = 435
-  case i8x16NarrowI16x8U = 436
-  case i16x8NarrowI32x4S = 437
-  case i16x8NarrowI32x4U = 438
-  case i16x8ExtendLowI8x16S = 439
-  case i16x8ExtmulLowI8x16S = 440
-  case i16x8ExtendHighI8x16S = 441
-  case i16x8ExtmulHighI8x16S = 442
-  case i16x8ExtendLowI8x16U = 443
-  case i16x8ExtmulLowI8x16U = 444
-  case i16x8ExtendHighI8x16U = 445
-  case i16x8ExtmulHighI8x16U = 446
-  case i32x4ExtendLowI16x8S = 447
-  case i32x4ExtmulLowI16x8S = 448
-  case i32x4ExtendHighI16x8S = 449
-  case i32x4ExtmulHighI16x8S = 450
-  case i32x4ExtendLowI16x8U = 451
-  case i32x4ExtmulLowI16x8U = 452
-  case i32x4ExtendHighI16x8U = 453
-  case i32x4ExtmulHighI16x8U = 454
-  case i64x2ExtendLowI32x4S = 455
-  case i64x2ExtmulLowI32x4S = 456
-  case i64x2ExtendHighI32x4S = 457
-  case i64x2ExtmulHighI32x4S = 458
-  case i64x2ExtendLowI32x4U = 459
-  case i64x2ExtmulLowI32x4U = 460
-  case i64x2ExtendHighI32x4U = 461
-  case i64x2ExtmulHighI32x4U = 462
-  case i16x8ExtaddPairwiseI8x16S = 463
-  case i16x8ExtaddPairwiseI8x16U = 464
-  case i32x4ExtaddPairwiseI16x8S = 465
-  case i32x4ExtaddPairwiseI16x8U = 466
-  case f32x4Abs = 467
-  case f32x4Neg = 468
-  case f32x4Sqrt = 469
-  case f32x4Add = 470
-  case f32x4Sub = 471
-  case f32x4Mul = 472
-  case f32x4Div = 473
-  case f32x4Min = 474
-  case f32x4Max = 475
-  case f32x4Pmin = 476
-  case f32x4Pmax = 477
-  case f32x4Ceil = 478
-  case f32x4Floor = 479
-  case f32x4Trunc = 480
-  case f32x4Nearest = 481
-  case f64x2Abs = 482
-  case f64x2Neg = 483
-  case f64x2Sqrt = 484
-  case f64x2Add = 485
-  case f64x2Sub = 486
-  case f64x2Mul = 487
-  case f64x2Div = 488
-  case f64x2Min = 489
-  case f64x2Max = 490
-  case f64x2Pmin = 491
-  case f64x2Pmax = 492
-  case f64x2Ceil = 493
-  case f64x2Floor = 494
-  case f64x2Trunc = 495
-  case f64x2Nearest = 496
-  case f32x4DemoteF64x2Zero = 497
-  case f64x2PromoteLowF32x4 = 498
-  case i32x4TruncSatF32x4S = 499
-  case i32x4TruncSatF32x4U = 500
-  case f32x4ConvertI32x4S = 501
-  case f32x4ConvertI32x4U = 502
-  case i32x4TruncSatF64x2SZero = 503
-  case i32x4TruncSatF64x2UZero = 504
-  case f64x2ConvertLowI32x4S = 505
-  case f64x2ConvertLowI32x4U = 506
-  case i8x16RelaxedSwizzle = 507
-  case i32x4RelaxedTruncF32x4S = 508
-  case i32x4RelaxedTruncF32x4U = 509
-  case i32x4RelaxedTruncF64x2SZero = 510
-  case i32x4RelaxedTruncF64x2UZero = 511
-  case f32x4RelaxedMadd = 512
-  case f32x4RelaxedNmadd = 513
-  case f64x2RelaxedMadd = 514
-  case f64x2RelaxedNmadd = 515
-  case i8x16RelaxedLaneselect = 516
-  case i16x8RelaxedLaneselect = 517
-  case i32x4RelaxedLaneselect = 518
-  case i64x2RelaxedLaneselect = 519
-  case f32x4RelaxedMin = 520
-  case f32x4RelaxedMax = 521
-  case f64x2RelaxedMin = 522
-  case f64x2RelaxedMax = 523
-  case i16x8RelaxedQ15mulrS = 524
-  case i16x8RelaxedDotI8x16I7x16S = 525
-  case i32x4RelaxedDotI8x16I7x16AddS = 526
-  case f32x4MulAdd = 527
-  case f64x2MulAdd = 528
-  case i32x4DotAdd = 529
-  case f32x4AddLoadM32 = 530
-  case f32x4AddLoadM64 = 531
-  case f32x4SubLoadM32 = 532
-  case f32x4SubLoadM64 = 533
-  case f32x4MulLoadM32 = 534
-  case f32x4MulLoadM64 = 535
-  case f64x2AddLoadM32 = 536
-  case f64x2AddLoadM64 = 537
-  case f64x2MulLoadM32 = 538
-  case f64x2MulLoadM64 = 539
-  case i32x4AddLoadM32 = 540
-  case i32x4AddLoadM64 = 541
-  case i16x8AddLoadM32 = 542
-  case i16x8AddLoadM64 = 543
-  case v128AndLoadM32 = 544
-  case v128AndLoadM64 = 545
-  case v128XorLoadM32 = 546
-  case v128XorLoadM64 = 547
-  case i32x4DotLoadM32 = 548
-  case i32x4DotLoadM64 = 549
-  case i32x4DotLoad8x8SM32 = 550
-  case i32x4DotLoad8x8SM64 = 551
-  case f32x4MulLoadSplatM32 = 552
-  case f32x4MulLoadSplatM64 = 553
-  case f32x4MulAddLoadM32 = 554
-  case f32x4MulAddLoadM64 = 555
-  case f64x2MulAddLoadM32 = 556
-  case f64x2MulAddLoadM64 = 557
-  case f32x4RelaxedMaddLoadM32 = 558
-  case f32x4RelaxedMaddLoadM64 = 559
-  case f64x2RelaxedMaddLoadM32 = 560
-  case f64x2RelaxedMaddLoadM64 = 561
-  case f32x4RelaxedMaddLoadSplatM32 = 562
-  case f32x4RelaxedMaddLoadSplatM64 = 563
-  case i32x4DotAddLoadM32 = 564
-  case i32x4DotAddLoadM64 = 565
-  case i32x4DotAddLoad8x8SM32 = 566
-  case i32x4DotAddLoad8x8SM64 = 567
-  case f32x4MulAddLoadsM32 = 568
-  case f32x4MulAddLoadsM64 = 569
-  case f32x4RelaxedMaddLoadsM32 = 570
-  case f32x4RelaxedMaddLoadsM64 = 571
-  case i32x4RelaxedDotAndAdd = 572
-  case i32x4RelaxedDotShrAdd = 573
-  case stepBranchI32Eq = 574
-  case stepBranchI32Ne = 575
-  case stepBranchI32LtS = 576
-  case stepBranchI32LtU = 577
-  case stepBranchI32GtS = 578
-  case stepBranchI32GtU = 579
-  case stepBranchI32LeS = 580
-  case stepBranchI32LeU = 581
-  case stepBranchI32GeS = 582
-  case stepBranchI32GeU = 583
-  case stepBranchI64Eq = 584
-  case stepBranchI64Ne = 585
-  case stepBranchI64LtS = 586
-  case stepBranchI64LtU = 587
-  case stepBranchI64GtS = 588
-  case stepBranchI64GtU = 589
-  case stepBranchI64LeS = 590
-  case stepBranchI64LeU = 591
-  case stepBranchI64GeS = 592
-  case stepBranchI64GeU = 593
+  case atomicWait = 16
+  case atomicFence = 17
+  case runtime = 18
+  case fuel = 19
+  case copyMany = 20
+  case copyI64 = 21
+  case selectI64 = 22
+  case globalGetI64 = 23
+  case globalSetI64 = 24
+  case returnI64 = 25
+  case copyF32 = 26
+  case selectF32 = 27
+  case globalGetF32 = 28
+  case globalSetF32 = 29
+  case returnF32 = 30
+  case copyF64 = 31
+  case selectF64 = 32
+  case globalGetF64 = 33
+  case globalSetF64 = 34
+  case returnF64 = 35
+  case copyV128 = 36
+  case selectV128 = 37
+  case globalGetV128 = 38
+  case globalSetV128 = 39
+  case returnV128 = 40
+  case constI64 = 41
+  case constF32 = 42
+  case constF64 = 43
+  case constV128 = 44
+  case memorySize = 45
+  case refFunc = 46
+  case tableGet = 47
+  case tableSize = 48
+  case branchIf = 49
+  case branchUnless = 50
+  case branchI32Eq = 51
+  case branchI32Ne = 52
+  case branchI32LtS = 53
+  case branchI32LtU = 54
+  case branchI32GtS = 55
+  case branchI32GtU = 56
+  case branchI32LeS = 57
+  case branchI32LeU = 58
+  case branchI32GeS = 59
+  case branchI32GeU = 60
+  case branchI64Eq = 61
+  case branchI64Ne = 62
+  case branchI64LtS = 63
+  case branchI64LtU = 64
+  case branchI64GtS = 65
+  case branchI64GtU = 66
+  case branchI64LeS = 67
+  case branchI64LeU = 68
+  case branchI64GeS = 69
+  case branchI64GeU = 70
+  case i32Eqz = 71
+  case i32Eq = 72
+  case i32Ne = 73
+  case i32LtS = 74
+  case i32LtU = 75
+  case i32GtS = 76
+  case i32GtU = 77
+  case i32LeS = 78
+  case i32LeU = 79
+  case i32GeS = 80
+  case i32GeU = 81
+  case i32Clz = 82
+  case i32Ctz = 83
+  case i32Popcnt = 84
+  case i32Add = 85
+  case i32Sub = 86
+  case i32Mul = 87
+  case i32DivS = 88
+  case i32DivU = 89
+  case i32RemS = 90
+  case i32RemU = 91
+  case i32And = 92
+  case i32Or = 93
+  case i32Xor = 94
+  case i32Shl = 95
+  case i32ShrS = 96
+  case i32ShrU = 97
+  case i32Rotl = 98
+  case i32Rotr = 99
+  case i64Eqz = 100
+  case i64Eq = 101
+  case i64Ne = 102
+  case i64LtS = 103
+  case i64LtU = 104
+  case i64GtS = 105
+  case i64GtU = 106
+  case i64LeS = 107
+  case i64LeU = 108
+  case i64GeS = 109
+  case i64GeU = 110
+  case i64Clz = 111
+  case i64Ctz = 112
+  case i64Popcnt = 113
+  case i64Add = 114
+  case i64Sub = 115
+  case i64Mul = 116
+  case i64DivS = 117
+  case i64DivU = 118
+  case i64RemS = 119
+  case i64RemU = 120
+  case i64And = 121
+  case i64Or = 122
+  case i64Xor = 123
+  case i64Shl = 124
+  case i64ShrS = 125
+  case i64ShrU = 126
+  case i64Rotl = 127
+  case i64Rotr = 128
+  case f32Eq = 129
+  case f32Ne = 130
+  case f32Lt = 131
+  case f32Gt = 132
+  case f32Le = 133
+  case f32Ge = 134
+  case f32Abs = 135
+  case f32Neg = 136
+  case f32Ceil = 137
+  case f32Floor = 138
+  case f32Trunc = 139
+  case f32Nearest = 140
+  case f32Sqrt = 141
+  case f32Add = 142
+  case f32Sub = 143
+  case f32Mul = 144
+  case f32Div = 145
+  case f32Min = 146
+  case f32Max = 147
+  case f32Copysign = 148
+  case f64Eq = 149
+  case f64Ne = 150
+  case f64Lt = 151
+  case f64Gt = 152
+  case f64Le = 153
+  case f64Ge = 154
+  case f64Abs = 155
+  case f64Neg = 156
+  case f64Ceil = 157
+  case f64Floor = 158
+  case f64Trunc = 159
+  case f64Nearest = 160
+  case f64Sqrt = 161
+  case f64Add = 162
+  case f64Sub = 163
+  case f64Mul = 164
+  case f64Div = 165
+  case f64Min = 166
+  case f64Max = 167
+  case f64Copysign = 168
+  case i32WrapI64 = 169
+  case i64ExtendI32S = 170
+  case i32TruncF32S = 171
+  case i32TruncSatF32S = 172
+  case i32TruncF64S = 173
+  case i32TruncSatF64S = 174
+  case i32TruncF32U = 175
+  case i32TruncSatF32U = 176
+  case i32TruncF64U = 177
+  case i32TruncSatF64U = 178
+  case i64TruncF32S = 179
+  case i64TruncSatF32S = 180
+  case i64TruncF64S = 181
+  case i64TruncSatF64S = 182
+  case i64TruncF32U = 183
+  case i64TruncSatF32U = 184
+  case i64TruncF64U = 185
+  case i64TruncSatF64U = 186
+  case f32ConvertI32S = 187
+  case f32ConvertI32U = 188
+  case f32ConvertI64S = 189
+  case f32ConvertI64U = 190
+  case f64ConvertI32S = 191
+  case f64ConvertI32U = 192
+  case f64ConvertI64S = 193
+  case f64ConvertI64U = 194
+  case f32DemoteF64 = 195
+  case f64PromoteF32 = 196
+  case i32ReinterpretF32 = 197
+  case i64ReinterpretF64 = 198
+  case f32ReinterpretI32 = 199
+  case f64ReinterpretI64 = 200
+  case i32Extend8S = 201
+  case i32Extend16S = 202
+  case i64Extend8S = 203
+  case i64Extend16S = 204
+  case i64Extend32S = 205
+  case i32LoadM32 = 206
+  case i32LoadM64 = 207
+  case i64LoadM32 = 208
+  case i64LoadM64 = 209
+  case f32LoadM32 = 210
+  case f32LoadM64 = 211
+  case f64LoadM32 = 212
+  case f64LoadM64 = 213
+  case i32Load8SM32 = 214
+  case i32Load8SM64 = 215
+  case i32Load8UM32 = 216
+  case i32Load8UM64 = 217
+  case i32Load16SM32 = 218
+  case i32Load16SM64 = 219
+  case i32Load16UM32 = 220
+  case i32Load16UM64 = 221
+  case i64Load8SM32 = 222
+  case i64Load8SM64 = 223
+  case i64Load8UM32 = 224
+  case i64Load8UM64 = 225
+  case i64Load16SM32 = 226
+  case i64Load16SM64 = 227
+  case i64Load16UM32 = 228
+  case i64Load16UM64 = 229
+  case i64Load32SM32 = 230
+  case i64Load32SM64 = 231
+  case i64Load32UM32 = 232
+  case i64Load32UM64 = 233
+  case v128LoadM32 = 234
+  case v128LoadM64 = 235
+  case v128Load8x8SM32 = 236
+  case v128Load8x8SM64 = 237
+  case v128Load8x8UM32 = 238
+  case v128Load8x8UM64 = 239
+  case v128Load16x4SM32 = 240
+  case v128Load16x4SM64 = 241
+  case v128Load16x4UM32 = 242
+  case v128Load16x4UM64 = 243
+  case v128Load32x2SM32 = 244
+  case v128Load32x2SM64 = 245
+  case v128Load32x2UM32 = 246
+  case v128Load32x2UM64 = 247
+  case v128Load8SplatM32 = 248
+  case v128Load8SplatM64 = 249
+  case v128Load16SplatM32 = 250
+  case v128Load16SplatM64 = 251
+  case v128Load32SplatM32 = 252
+  case v128Load32SplatM64 = 253
+  case v128Load64SplatM32 = 254
+  case v128Load64SplatM64 = 255
+  case v128Load32ZeroM32 = 256
+  case v128Load32ZeroM64 = 257
+  case v128Load64ZeroM32 = 258
+  case v128Load64ZeroM64 = 259
+  case i32StoreM32 = 260
+  case i32StoreM64 = 261
+  case i64StoreM32 = 262
+  case i64StoreM64 = 263
+  case f32StoreM32 = 264
+  case f32StoreM64 = 265
+  case f64StoreM32 = 266
+  case f64StoreM64 = 267
+  case i32Store8M32 = 268
+  case i32Store8M64 = 269
+  case i32Store16M32 = 270
+  case i32Store16M64 = 271
+  case i64Store8M32 = 272
+  case i64Store8M64 = 273
+  case i64Store16M32 = 274
+  case i64Store16M64 = 275
+  case i64Store32M32 = 276
+  case i64Store32M64 = 277
+  case v128StoreM32 = 278
+  case v128StoreM64 = 279
+  case v128Load8LaneM32 = 280
+  case v128Load8LaneM64 = 281
+  case v128Load16LaneM32 = 282
+  case v128Load16LaneM64 = 283
+  case v128Load32LaneM32 = 284
+  case v128Load32LaneM64 = 285
+  case v128Load64LaneM32 = 286
+  case v128Load64LaneM64 = 287
+  case v128Store8LaneM32 = 288
+  case v128Store8LaneM64 = 289
+  case v128Store16LaneM32 = 290
+  case v128Store16LaneM64 = 291
+  case v128Store32LaneM32 = 292
+  case v128Store32LaneM64 = 293
+  case v128Store64LaneM32 = 294
+  case v128Store64LaneM64 = 295
+  case i8x16Shuffle = 296
+  case i8x16Swizzle = 297
+  case i8x16Splat = 298
+  case i16x8Splat = 299
+  case i32x4Splat = 300
+  case i64x2Splat = 301
+  case f32x4Splat = 302
+  case f64x2Splat = 303
+  case i8x16ExtractLaneS = 304
+  case i8x16ExtractLaneU = 305
+  case i16x8ExtractLaneS = 306
+  case i16x8ExtractLaneU = 307
+  case i32x4ExtractLane = 308
+  case i64x2ExtractLane = 309
+  case f32x4ExtractLane = 310
+  case f64x2ExtractLane = 311
+  case i8x16ReplaceLane = 312
+  case i16x8ReplaceLane = 313
+  case i32x4ReplaceLane = 314
+  case i64x2ReplaceLane = 315
+  case f32x4ReplaceLane = 316
+  case f64x2ReplaceLane = 317
+  case i8x16Eq = 318
+  case i8x16Ne = 319
+  case i8x16LtS = 320
+  case i8x16LtU = 321
+  case i8x16GtS = 322
+  case i8x16GtU = 323
+  case i8x16LeS = 324
+  case i8x16LeU = 325
+  case i8x16GeS = 326
+  case i8x16GeU = 327
+  case i16x8Eq = 328
+  case i16x8Ne = 329
+  case i16x8LtS = 330
+  case i16x8LtU = 331
+  case i16x8GtS = 332
+  case i16x8GtU = 333
+  case i16x8LeS = 334
+  case i16x8LeU = 335
+  case i16x8GeS = 336
+  case i16x8GeU = 337
+  case i32x4Eq = 338
+  case i32x4Ne = 339
+  case i32x4LtS = 340
+  case i32x4LtU = 341
+  case i32x4GtS = 342
+  case i32x4GtU = 343
+  case i32x4LeS = 344
+  case i32x4LeU = 345
+  case i32x4GeS = 346
+  case i32x4GeU = 347
+  case i64x2Eq = 348
+  case i64x2Ne = 349
+  case i64x2LtS = 350
+  case i64x2GtS = 351
+  case i64x2LeS = 352
+  case i64x2GeS = 353
+  case f32x4Eq = 354
+  case f32x4Ne = 355
+  case f32x4Lt = 356
+  case f32x4Gt = 357
+  case f32x4Le = 358
+  case f32x4Ge = 359
+  case f64x2Eq = 360
+  case f64x2Ne = 361
+  case f64x2Lt = 362
+  case f64x2Gt = 363
+  case f64x2Le = 364
+  case f64x2Ge = 365
+  case v128Not = 366
+  case v128And = 367
+  case v128Andnot = 368
+  case v128Or = 369
+  case v128Xor = 370
+  case v128Bitselect = 371
+  case v128AnyTrue = 372
+  case i8x16AllTrue = 373
+  case i8x16Bitmask = 374
+  case i16x8AllTrue = 375
+  case i16x8Bitmask = 376
+  case i32x4AllTrue = 377
+  case i32x4Bitmask = 378
+  case i64x2AllTrue = 379
+  case i64x2Bitmask = 380
+  case i8x16Abs = 381
+  case i8x16Neg = 382
+  case i8x16Shl = 383
+  case i8x16ShrS = 384
+  case i8x16ShrU = 385
+  case i8x16Add = 386
+  case i8x16Sub = 387
+  case i8x16AddSatS = 388
+  case i8x16AddSatU = 389
+  case i8x16SubSatS = 390
+  case i8x16SubSatU = 391
+  case i8x16AvgrU = 392
+  case i8x16MinS = 393
+  case i8x16MinU = 394
+  case i8x16MaxS = 395
+  case i8x16MaxU = 396
+  case i16x8Abs = 397
+  case i16x8Neg = 398
+  case i16x8Shl = 399
+  case i16x8ShrS = 400
+  case i16x8ShrU = 401
+  case i16x8Add = 402
+  case i16x8Sub = 403
+  case i16x8AddSatS = 404
+  case i16x8AddSatU = 405
+  case i16x8SubSatS = 406
+  case i16x8SubSatU = 407
+  case i16x8AvgrU = 408
+  case i16x8Mul = 409
+  case i16x8MinS = 410
+  case i16x8MinU = 411
+  case i16x8MaxS = 412
+  case i16x8MaxU = 413
+  case i32x4Abs = 414
+  case i32x4Neg = 415
+  case i32x4Shl = 416
+  case i32x4ShrS = 417
+  case i32x4ShrU = 418
+  case i32x4Add = 419
+  case i32x4Sub = 420
+  case i32x4Mul = 421
+  case i32x4MinS = 422
+  case i32x4MinU = 423
+  case i32x4MaxS = 424
+  case i32x4MaxU = 425
+  case i64x2Abs = 426
+  case i64x2Neg = 427
+  case i64x2Shl = 428
+  case i64x2ShrS = 429
+  case i64x2ShrU = 430
+  case i64x2Add = 431
+  case i64x2Sub = 432
+  case i64x2Mul = 433
+  case i8x16Popcnt = 434
+  case i16x8Q15mulrSatS = 435
+  case i32x4DotI16x8S = 436
+  case i8x16NarrowI16x8S = 437
+  case i8x16NarrowI16x8U = 438
+  case i16x8NarrowI32x4S = 439
+  case i16x8NarrowI32x4U = 440
+  case i16x8ExtendLowI8x16S = 441
+  case i16x8ExtmulLowI8x16S = 442
+  case i16x8ExtendHighI8x16S = 443
+  case i16x8ExtmulHighI8x16S = 444
+  case i16x8ExtendLowI8x16U = 445
+  case i16x8ExtmulLowI8x16U = 446
+  case i16x8ExtendHighI8x16U = 447
+  case i16x8ExtmulHighI8x16U = 448
+  case i32x4ExtendLowI16x8S = 449
+  case i32x4ExtmulLowI16x8S = 450
+  case i32x4ExtendHighI16x8S = 451
+  case i32x4ExtmulHighI16x8S = 452
+  case i32x4ExtendLowI16x8U = 453
+  case i32x4ExtmulLowI16x8U = 454
+  case i32x4ExtendHighI16x8U = 455
+  case i32x4ExtmulHighI16x8U = 456
+  case i64x2ExtendLowI32x4S = 457
+  case i64x2ExtmulLowI32x4S = 458
+  case i64x2ExtendHighI32x4S = 459
+  case i64x2ExtmulHighI32x4S = 460
+  case i64x2ExtendLowI32x4U = 461
+  case i64x2ExtmulLowI32x4U = 462
+  case i64x2ExtendHighI32x4U = 463
+  case i64x2ExtmulHighI32x4U = 464
+  case i16x8ExtaddPairwiseI8x16S = 465
+  case i16x8ExtaddPairwiseI8x16U = 466
+  case i32x4ExtaddPairwiseI16x8S = 467
+  case i32x4ExtaddPairwiseI16x8U = 468
+  case f32x4Abs = 469
+  case f32x4Neg = 470
+  case f32x4Sqrt = 471
+  case f32x4Add = 472
+  case f32x4Sub = 473
+  case f32x4Mul = 474
+  case f32x4Div = 475
+  case f32x4Min = 476
+  case f32x4Max = 477
+  case f32x4Pmin = 478
+  case f32x4Pmax = 479
+  case f32x4Ceil = 480
+  case f32x4Floor = 481
+  case f32x4Trunc = 482
+  case f32x4Nearest = 483
+  case f64x2Abs = 484
+  case f64x2Neg = 485
+  case f64x2Sqrt = 486
+  case f64x2Add = 487
+  case f64x2Sub = 488
+  case f64x2Mul = 489
+  case f64x2Div = 490
+  case f64x2Min = 491
+  case f64x2Max = 492
+  case f64x2Pmin = 493
+  case f64x2Pmax = 494
+  case f64x2Ceil = 495
+  case f64x2Floor = 496
+  case f64x2Trunc = 497
+  case f64x2Nearest = 498
+  case f32x4DemoteF64x2Zero = 499
+  case f64x2PromoteLowF32x4 = 500
+  case i32x4TruncSatF32x4S = 501
+  case i32x4TruncSatF32x4U = 502
+  case f32x4ConvertI32x4S = 503
+  case f32x4ConvertI32x4U = 504
+  case i32x4TruncSatF64x2SZero = 505
+  case i32x4TruncSatF64x2UZero = 506
+  case f64x2ConvertLowI32x4S = 507
+  case f64x2ConvertLowI32x4U = 508
+  case i8x16RelaxedSwizzle = 509
+  case i32x4RelaxedTruncF32x4S = 510
+  case i32x4RelaxedTruncF32x4U = 511
+  case i32x4RelaxedTruncF64x2SZero = 512
+  case i32x4RelaxedTruncF64x2UZero = 513
+  case f32x4RelaxedMadd = 514
+  case f32x4RelaxedNmadd = 515
+  case f64x2RelaxedMadd = 516
+  case f64x2RelaxedNmadd = 517
+  case i8x16RelaxedLaneselect = 518
+  case i16x8RelaxedLaneselect = 519
+  case i32x4RelaxedLaneselect = 520
+  case i64x2RelaxedLaneselect = 521
+  case f32x4RelaxedMin = 522
+  case f32x4RelaxedMax = 523
+  case f64x2RelaxedMin = 524
+  case f64x2RelaxedMax = 525
+  case i16x8RelaxedQ15mulrS = 526
+  case i16x8RelaxedDotI8x16I7x16S = 527
+  case i32x4RelaxedDotI8x16I7x16AddS = 528
+  case f32x4MulAdd = 529
+  case f64x2MulAdd = 530
+  case i32x4DotAdd = 531
+  case f32x4AddLoadM32 = 532
+  case f32x4AddLoadM64 = 533
+  case f32x4SubLoadM32 = 534
+  case f32x4SubLoadM64 = 535
+  case f32x4MulLoadM32 = 536
+  case f32x4MulLoadM64 = 537
+  case f64x2AddLoadM32 = 538
+  case f64x2AddLoadM64 = 539
+  case f64x2MulLoadM32 = 540
+  case f64x2MulLoadM64 = 541
+  case i32x4AddLoadM32 = 542
+  case i32x4AddLoadM64 = 543
+  case i16x8AddLoadM32 = 544
+  case i16x8AddLoadM64 = 545
+  case v128AndLoadM32 = 546
+  case v128AndLoadM64 = 547
+  case v128XorLoadM32 = 548
+  case v128XorLoadM64 = 549
+  case i32x4DotLoadM32 = 550
+  case i32x4DotLoadM64 = 551
+  case i32x4DotLoad8x8SM32 = 552
+  case i32x4DotLoad8x8SM64 = 553
+  case f32x4MulLoadSplatM32 = 554
+  case f32x4MulLoadSplatM64 = 555
+  case f32x4MulAddLoadM32 = 556
+  case f32x4MulAddLoadM64 = 557
+  case f64x2MulAddLoadM32 = 558
+  case f64x2MulAddLoadM64 = 559
+  case f32x4RelaxedMaddLoadM32 = 560
+  case f32x4RelaxedMaddLoadM64 = 561
+  case f64x2RelaxedMaddLoadM32 = 562
+  case f64x2RelaxedMaddLoadM64 = 563
+  case f32x4RelaxedMaddLoadSplatM32 = 564
+  case f32x4RelaxedMaddLoadSplatM64 = 565
+  case i32x4DotAddLoadM32 = 566
+  case i32x4DotAddLoadM64 = 567
+  case i32x4RelaxedDotAddLoadM32 = 568
+  case i32x4RelaxedDotAddLoadM64 = 569
+  case i32x4RelaxedDotLoadAddM32 = 570
+  case i32x4RelaxedDotLoadAddM64 = 571
+  case i32x4DotAddLoad8x8SM32 = 572
+  case i32x4DotAddLoad8x8SM64 = 573
+  case f32x4MulAddLoadsM32 = 574
+  case f32x4MulAddLoadsM64 = 575
+  case f32x4RelaxedMaddLoadsM32 = 576
+  case f32x4RelaxedMaddLoadsM64 = 577
+  case i32x4RelaxedDotAndAdd = 578
+  case i32x4RelaxedDotShrAdd = 579
+  case stepBranchI32Eq = 580
+  case stepBranchI32Ne = 581
+  case stepBranchI32LtS = 582
+  case stepBranchI32LtU = 583
+  case stepBranchI32GtS = 584
+  case stepBranchI32GtU = 585
+  case stepBranchI32LeS = 586
+  case stepBranchI32LeU = 587
+  case stepBranchI32GeS = 588
+  case stepBranchI32GeU = 589
+  case stepBranchI64Eq = 590
+  case stepBranchI64Ne = 591
+  case stepBranchI64LtS = 592
+  case stepBranchI64LtU = 593
+  case stepBranchI64GtS = 594
+  case stepBranchI64GtU = 595
+  case stepBranchI64LeS = 596
+  case stepBranchI64LeU = 597
+  case stepBranchI64GeS = 598
+  case stepBranchI64GeU = 599
+  case atomicLoad8 = 600
+  case atomicLoad16 = 601
+  case atomicLoad32 = 602
+  case atomicLoad64 = 603
+  case atomicStore8 = 604
+  case atomicStore16 = 605
+  case atomicStore32 = 606
+  case atomicStore64 = 607
+  case atomicAdd8 = 608
+  case atomicAdd16 = 609
+  case atomicAdd32 = 610
+  case atomicAdd64 = 611
+  case atomicSub8 = 612
+  case atomicSub16 = 613
+  case atomicSub32 = 614
+  case atomicSub64 = 615
+  case atomicAnd8 = 616
+  case atomicAnd16 = 617
+  case atomicAnd32 = 618
+  case atomicAnd64 = 619
+  case atomicOr8 = 620
+  case atomicOr16 = 621
+  case atomicOr32 = 622
+  case atomicOr64 = 623
+  case atomicXor8 = 624
+  case atomicXor16 = 625
+  case atomicXor32 = 626
+  case atomicXor64 = 627
+  case atomicExchange8 = 628
+  case atomicExchange16 = 629
+  case atomicExchange32 = 630
+  case atomicExchange64 = 631
+  case atomicCompareExchange8 = 632
+  case atomicCompareExchange16 = 633
+  case atomicCompareExchange32 = 634
+  case atomicCompareExchange64 = 635
 }
 
 /// What an instruction takes and gives; decides its variants.
@@ -621,133 +663,140 @@ enum RegisterShape: UInt8 {
   case testBranch
   case stepBranch
   case consumer
+  case atomic
+  case atomicStore
   case special
 }
 
 enum RegisterTable {
-  static let handlerCount = 3557
+  static let handlerCount = 3699
   static let firstHandler: [UInt16] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 23, 31, 33, 35, 37, 41, 49, 51, 53, 55, 59, 67, 69,
-    71, 73, 77, 85, 87, 89, 91, 93, 95, 97, 99, 101, 103, 107, 109, 113, 117, 125, 133, 143, 153, 163, 173, 183, 193, 203, 213,
-    221, 229, 239, 249, 259, 269, 279, 289, 299, 309, 313, 321, 329, 339, 349, 359, 369, 379, 389, 399, 409, 413, 417, 421,
-    429, 439, 447, 457, 467, 477, 487, 495, 503, 511, 521, 531, 541, 551, 561, 565, 573, 581, 591, 601, 611, 621, 631, 641,
-    651, 661, 665, 669, 673, 681, 691, 699, 709, 719, 729, 739, 747, 755, 763, 773, 783, 793, 803, 813, 817, 821, 827, 833,
-    839, 845, 849, 853, 857, 861, 865, 869, 873, 877, 883, 887, 893, 899, 905, 911, 915, 919, 925, 931, 937, 943, 947, 951,
-    955, 959, 963, 967, 971, 975, 981, 985, 991, 997, 1003, 1009, 1013, 1017, 1021, 1025, 1029, 1033, 1037, 1041, 1045, 1049,
-    1053, 1057, 1061, 1065, 1069, 1073, 1077, 1081, 1085, 1089, 1093, 1097, 1101, 1105, 1109, 1113, 1117, 1121, 1125, 1129,
-    1133, 1137, 1141, 1145, 1149, 1153, 1157, 1165, 1173, 1181, 1189, 1197, 1205, 1213, 1221, 1229, 1237, 1245, 1253, 1261,
-    1269, 1277, 1285, 1293, 1301, 1309, 1317, 1325, 1333, 1341, 1349, 1357, 1365, 1373, 1381, 1389, 1397, 1405, 1413, 1421,
-    1429, 1437, 1445, 1453, 1461, 1469, 1477, 1485, 1493, 1501, 1509, 1517, 1525, 1533, 1541, 1549, 1557, 1565, 1573, 1581,
-    1589, 1596, 1603, 1610, 1617, 1625, 1633, 1641, 1649, 1656, 1663, 1670, 1677, 1684, 1691, 1698, 1705, 1712, 1719, 1727,
-    1735, 1739, 1743, 1747, 1751, 1755, 1759, 1763, 1767, 1770, 1773, 1776, 1779, 1782, 1785, 1788, 1791, 1797, 1803, 1807,
-    1811, 1815, 1819, 1823, 1827, 1831, 1835, 1839, 1843, 1847, 1851, 1855, 1859, 1865, 1871, 1877, 1883, 1889, 1895, 1899,
-    1903, 1909, 1915, 1921, 1927, 1933, 1939, 1945, 1951, 1955, 1959, 1965, 1971, 1977, 1983, 1989, 1995, 2001, 2007, 2011,
-    2015, 2021, 2027, 2033, 2039, 2045, 2051, 2057, 2063, 2067, 2071, 2077, 2083, 2089, 2095, 2099, 2103, 2109, 2115, 2121,
-    2127, 2131, 2135, 2141, 2147, 2153, 2159, 2163, 2167, 2173, 2177, 2181, 2189, 2193, 2197, 2201, 2205, 2209, 2213, 2217,
-    2221, 2225, 2229, 2233, 2239, 2245, 2251, 2255, 2261, 2265, 2269, 2275, 2281, 2285, 2289, 2293, 2297, 2301, 2305, 2309,
-    2315, 2321, 2327, 2331, 2337, 2341, 2345, 2351, 2357, 2361, 2365, 2369, 2373, 2377, 2381, 2385, 2389, 2395, 2401, 2407,
-    2411, 2417, 2421, 2425, 2429, 2433, 2437, 2441, 2445, 2451, 2457, 2463, 2467, 2473, 2477, 2481, 2485, 2489, 2495, 2501,
-    2507, 2513, 2517, 2521, 2525, 2529, 2533, 2537, 2541, 2545, 2549, 2553, 2557, 2561, 2565, 2569, 2573, 2577, 2581, 2585,
-    2589, 2593, 2597, 2601, 2605, 2609, 2613, 2617, 2621, 2625, 2629, 2633, 2637, 2641, 2647, 2651, 2657, 2663, 2669, 2675,
-    2681, 2685, 2689, 2693, 2697, 2701, 2705, 2709, 2713, 2719, 2723, 2729, 2735, 2741, 2747, 2753, 2757, 2761, 2765, 2769,
-    2773, 2777, 2781, 2785, 2789, 2793, 2797, 2801, 2805, 2809, 2815, 2819, 2823, 2827, 2831, 2839, 2847, 2855, 2863, 2871,
-    2879, 2887, 2895, 2901, 2907, 2913, 2919, 2923, 2929, 2937, 2945, 2953, 2961, 2973, 2985, 2997, 3009, 3021, 3033, 3045,
-    3057, 3069, 3081, 3093, 3105, 3117, 3129, 3141, 3153, 3165, 3177, 3189, 3201, 3213, 3225, 3237, 3249, 3267, 3285, 3303,
-    3321, 3339, 3357, 3375, 3393, 3411, 3429, 3447, 3465, 3483, 3501, 3503, 3505, 3507, 3509, 3513, 3517, 3519, 3521, 3523,
-    3525, 3527, 3529, 3531, 3533, 3535, 3537, 3539, 3541, 3543, 3545, 3547, 3549, 3551, 3553, 3555,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 25, 33, 35, 37, 39, 43, 51, 53, 55, 57, 61,
+    69, 71, 73, 75, 79, 87, 89, 91, 93, 95, 97, 99, 101, 103, 105, 109, 111, 115, 119, 127, 135, 145, 155, 165, 175, 185, 195,
+    205, 215, 223, 231, 241, 251, 261, 271, 281, 291, 301, 311, 315, 323, 331, 341, 351, 361, 371, 381, 391, 401, 411, 415,
+    419, 423, 431, 441, 449, 459, 469, 479, 489, 497, 505, 513, 523, 533, 543, 553, 563, 567, 575, 583, 593, 603, 613, 623,
+    633, 643, 653, 663, 667, 671, 675, 683, 693, 701, 711, 721, 731, 741, 749, 757, 765, 775, 785, 795, 805, 815, 819, 823,
+    829, 835, 841, 847, 851, 855, 859, 863, 867, 871, 875, 879, 885, 889, 895, 901, 907, 913, 917, 921, 927, 933, 939, 945,
+    949, 953, 957, 961, 965, 969, 973, 977, 983, 987, 993, 999, 1005, 1011, 1015, 1019, 1023, 1027, 1031, 1035, 1039, 1043,
+    1047, 1051, 1055, 1059, 1063, 1067, 1071, 1075, 1079, 1083, 1087, 1091, 1095, 1099, 1103, 1107, 1111, 1115, 1119, 1123,
+    1127, 1131, 1135, 1139, 1143, 1147, 1151, 1155, 1159, 1167, 1175, 1183, 1191, 1199, 1207, 1215, 1223, 1231, 1239, 1247,
+    1255, 1263, 1271, 1279, 1287, 1295, 1303, 1311, 1319, 1327, 1335, 1343, 1351, 1359, 1367, 1375, 1383, 1391, 1399, 1407,
+    1415, 1423, 1431, 1439, 1447, 1455, 1463, 1471, 1479, 1487, 1495, 1503, 1511, 1519, 1527, 1535, 1543, 1551, 1559, 1567,
+    1575, 1583, 1591, 1598, 1605, 1612, 1619, 1627, 1635, 1643, 1651, 1658, 1665, 1672, 1679, 1686, 1693, 1700, 1707, 1714,
+    1721, 1729, 1737, 1741, 1745, 1749, 1753, 1757, 1761, 1765, 1769, 1772, 1775, 1778, 1781, 1784, 1787, 1790, 1793, 1799,
+    1805, 1809, 1813, 1817, 1821, 1825, 1829, 1833, 1837, 1841, 1845, 1849, 1853, 1857, 1861, 1867, 1873, 1879, 1885, 1891,
+    1897, 1901, 1905, 1911, 1917, 1923, 1929, 1935, 1941, 1947, 1953, 1957, 1961, 1967, 1973, 1979, 1985, 1991, 1997, 2003,
+    2009, 2013, 2017, 2023, 2029, 2035, 2041, 2047, 2053, 2059, 2065, 2069, 2073, 2079, 2085, 2091, 2097, 2101, 2105, 2111,
+    2117, 2123, 2129, 2133, 2137, 2143, 2149, 2155, 2161, 2165, 2169, 2175, 2179, 2183, 2191, 2195, 2199, 2203, 2207, 2211,
+    2215, 2219, 2223, 2227, 2231, 2235, 2241, 2247, 2253, 2257, 2263, 2267, 2271, 2277, 2283, 2287, 2291, 2295, 2299, 2303,
+    2307, 2311, 2317, 2323, 2329, 2333, 2339, 2343, 2347, 2353, 2359, 2363, 2367, 2371, 2375, 2379, 2383, 2387, 2391, 2397,
+    2403, 2409, 2413, 2419, 2423, 2427, 2431, 2435, 2439, 2443, 2447, 2453, 2459, 2465, 2469, 2475, 2479, 2483, 2487, 2491,
+    2497, 2503, 2509, 2515, 2519, 2523, 2527, 2531, 2535, 2539, 2543, 2547, 2551, 2555, 2559, 2563, 2567, 2571, 2575, 2579,
+    2583, 2587, 2591, 2595, 2599, 2603, 2607, 2611, 2615, 2619, 2623, 2627, 2631, 2635, 2639, 2643, 2649, 2653, 2659, 2665,
+    2671, 2677, 2683, 2687, 2691, 2695, 2699, 2703, 2707, 2711, 2715, 2721, 2725, 2731, 2737, 2743, 2749, 2755, 2759, 2763,
+    2767, 2771, 2775, 2779, 2783, 2787, 2791, 2795, 2799, 2803, 2807, 2811, 2817, 2821, 2825, 2829, 2833, 2841, 2849, 2857,
+    2865, 2873, 2881, 2889, 2897, 2903, 2909, 2915, 2921, 2925, 2931, 2939, 2947, 2955, 2963, 2975, 2987, 2999, 3011, 3023,
+    3035, 3047, 3059, 3071, 3083, 3095, 3107, 3119, 3131, 3143, 3155, 3167, 3179, 3191, 3203, 3215, 3227, 3239, 3251, 3269,
+    3287, 3305, 3323, 3341, 3359, 3377, 3395, 3413, 3431, 3449, 3467, 3485, 3503, 3521, 3539, 3557, 3575, 3577, 3579, 3581,
+    3583, 3587, 3591, 3593, 3595, 3597, 3599, 3601, 3603, 3605, 3607, 3609, 3611, 3613, 3615, 3617, 3619, 3621, 3623, 3625,
+    3627, 3629, 3631, 3633, 3635, 3637, 3639, 3640, 3641, 3642, 3643, 3645, 3647, 3649, 3651, 3653, 3655, 3657, 3659, 3661,
+    3663, 3665, 3667, 3669, 3671, 3673, 3675, 3677, 3679, 3681, 3683, 3685, 3687, 3689, 3691, 3693, 3695, 3697,
   ]
   static let shape: [UInt8] = [
-    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 1, 6, 0, 20, 20, 1, 6, 0, 20, 20, 1, 6, 0, 20,
-    20, 1, 6, 0, 20, 20, 0, 0, 0, 0, 0, 0, 1, 0, 18, 18, 17, 17, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 16, 16, 16, 16, 16,
-    16, 16, 16, 1, 5, 5, 4, 4, 4, 4, 4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 1, 5, 5, 4, 4, 4, 4, 4,
-    4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2,
-    3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 9, 9, 9, 9, 10, 10, 10, 10, 9, 9, 9,
-    9, 9, 9, 9, 9, 9, 9, 10, 10, 8, 8, 8, 8, 8, 8, 8, 8, 11, 11, 11, 11, 11, 11, 11, 11, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3,
-    2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 1, 3, 2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 2, 3, 3, 2,
-    2, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2, 3, 2, 3, 3, 2, 2, 3, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2, 3, 2, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2, 3,
-    2, 3, 1, 3, 3, 2, 2, 2, 2, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 1, 1, 1, 1, 1, 1, 3,
-    2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1,
-    6, 6, 6, 6, 6, 6, 6, 6, 2, 2, 2, 2, 3, 2, 6, 6, 6, 6, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-    12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 15, 15, 19, 19, 19, 19,
-    19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19,
+    23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 1, 6, 0, 20, 20, 1, 6, 0, 20, 20, 1, 6,
+    0, 20, 20, 1, 6, 0, 20, 20, 0, 0, 0, 0, 0, 0, 1, 0, 18, 18, 17, 17, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 16, 16, 16, 16,
+    16, 16, 16, 16, 1, 5, 5, 4, 4, 4, 4, 4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 1, 5, 5, 4, 4, 4, 4,
+    4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2,
+    2, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 9, 9, 9, 9, 10, 10, 10, 10, 9, 9,
+    9, 9, 9, 9, 9, 9, 9, 9, 10, 10, 8, 8, 8, 8, 8, 8, 8, 8, 11, 11, 11, 11, 11, 11, 11, 11, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 3,
+    3, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 3, 3, 2, 2, 2, 2, 1, 3, 2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 2, 3, 3,
+    2, 2, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2, 3, 2, 3, 3, 2, 2, 3, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2, 3, 2, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2,
+    3, 2, 3, 1, 3, 3, 2, 2, 2, 2, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 1, 1, 1, 1, 1, 1,
+    3, 2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1,
+    1, 6, 6, 6, 6, 6, 6, 6, 6, 2, 2, 2, 2, 3, 2, 6, 6, 6, 6, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
+    12, 12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 15,
+    15, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 21, 21, 21, 21, 22, 22, 22, 22, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
   ]
   static let wordCount: [UInt8] = [
-    1, 2, 2, 3, 3, 1, 2, 3, 3, 3, 3, 3, 3, 2, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3,
-    3, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    1, 2, 2, 3, 3, 1, 2, 3, 3, 3, 3, 3, 3, 2, 2, 2, 3, 1, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    3, 3, 3, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4,
+    4, 3, 3, 3, 3, 3, 3, 3, 3, 6, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3,
-    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
-    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 3,
-    3, 3, 3, 3, 3, 3, 3, 6, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3,
-    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 3, 3,
-    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
+    4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4,
   ]
   static let classes: [UInt8] = [
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 85, 1, 4, 4, 10, 106, 2, 8, 8, 10, 106, 2, 8, 8, 10, 106, 2, 8,
-    8, 1, 2, 2, 2, 1, 1, 5, 1, 4, 4, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 5, 21, 21,
-    21, 21, 21, 21, 21, 21, 21, 21, 5, 5, 5, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 5, 21, 21, 21, 21, 21,
-    21, 21, 21, 21, 21, 5, 5, 5, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 41, 41, 41, 41, 41, 41, 10, 10,
-    10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42, 42, 41, 41, 41, 41, 41, 41, 10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42,
-    42, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 6, 6, 6, 6, 6, 6, 6, 6, 10, 10, 9, 9, 6, 6, 5, 5, 5, 5, 5, 5, 5,
-    5, 5, 6, 6, 6, 6, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
-    6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 20, 20, 20, 20, 24, 24, 24, 24, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 24, 24, 6, 6, 6,
-    6, 6, 6, 6, 6, 24, 24, 24, 24, 24, 24, 24, 24, 42, 42, 6, 6, 6, 6, 10, 10, 9, 9, 9, 9, 9, 9, 10, 10, 26, 26, 26, 26, 42,
-    42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42,
-    42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 10, 42, 42, 42, 42, 170, 9, 9, 9, 9, 9, 9, 9, 9, 9,
-    10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42,
-    42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 10, 42, 42, 42, 42, 42, 42, 10, 42,
-    10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 10, 10, 10, 10, 10, 10, 42, 42,
-    42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10,
-    10, 10, 10, 10, 42, 10, 10, 10, 10, 170, 170, 170, 170, 170, 170, 170, 170, 42, 42, 42, 42, 42, 42, 170, 170, 170, 170, 26,
-    26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 154, 154, 154, 154, 154, 154,
-    154, 154, 154, 154, 154, 154, 154, 154, 170, 170, 170, 170, 170, 106, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20,
-    20, 20, 20, 20, 20, 20, 20,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 85, 1, 4, 4, 10, 106, 2, 8, 8, 10, 106, 2, 8, 8, 10, 106,
+    2, 8, 8, 1, 2, 2, 2, 1, 1, 5, 1, 4, 4, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 5,
+    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 5, 5, 5, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 5, 21, 21, 21,
+    21, 21, 21, 21, 21, 21, 21, 5, 5, 5, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 41, 41, 41, 41, 41, 41,
+    10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42, 42, 41, 41, 41, 41, 41, 41, 10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42,
+    42, 42, 42, 5, 5, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 6, 6, 6, 6, 6, 6, 6, 6, 10, 10, 9, 9, 6, 6, 5, 5, 5, 5,
+    5, 5, 5, 5, 5, 6, 6, 6, 6, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
+    6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 20, 20, 20, 20, 24, 24, 24, 24, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 24, 24,
+    6, 6, 6, 6, 6, 6, 6, 6, 24, 24, 24, 24, 24, 24, 24, 24, 42, 42, 6, 6, 6, 6, 10, 10, 9, 9, 9, 9, 9, 9, 10, 10, 26, 26, 26,
+    26, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42,
+    42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 10, 42, 42, 42, 42, 170, 9, 9, 9, 9, 9, 9,
+    9, 9, 9, 10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42,
+    42, 42, 42, 42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 42, 42, 42, 42, 10, 10, 26, 26, 26, 42, 42, 42, 10, 42, 42, 42, 42, 42,
+    42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 42, 10, 10, 10, 10, 10, 10,
+    10, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10,
+    10, 10, 10, 10, 10, 10, 10, 42, 10, 10, 10, 10, 170, 170, 170, 170, 170, 170, 170, 170, 42, 42, 42, 42, 42, 42, 170, 170,
+    170, 170, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 154, 154, 154,
+    154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 170, 170, 170, 170, 170, 106, 20, 20, 20, 20,
+    20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
   ]
   /// Pairs: WebAssembly opcode, register instruction.
   static let translation: [UInt16] = [
-    69, 69, 70, 70, 71, 71, 72, 72, 73, 73, 74, 74, 75, 75, 76, 76, 77, 77, 78, 78, 79, 79, 103, 80, 104, 81, 105, 82, 106, 83,
-    107, 84, 108, 85, 109, 86, 110, 87, 111, 88, 112, 89, 113, 90, 114, 91, 115, 92, 116, 93, 117, 94, 118, 95, 119, 96,
-    120, 97, 80, 98, 81, 99, 82, 100, 83, 101, 84, 102, 85, 103, 86, 104, 87, 105, 88, 106, 89, 107, 90, 108, 121, 109,
-    122, 110, 123, 111, 124, 112, 125, 113, 126, 114, 127, 115, 128, 116, 129, 117, 130, 118, 131, 119, 132, 120, 133, 121,
-    134, 122, 135, 123, 136, 124, 137, 125, 138, 126, 91, 127, 92, 128, 93, 129, 94, 130, 95, 131, 96, 132, 139, 133, 140, 134,
-    141, 135, 142, 136, 143, 137, 144, 138, 145, 139, 146, 140, 147, 141, 148, 142, 149, 143, 150, 144, 151, 145, 152, 146,
-    97, 147, 98, 148, 99, 149, 100, 150, 101, 151, 102, 152, 153, 153, 154, 154, 155, 155, 156, 156, 157, 157, 158, 158,
-    159, 159, 160, 160, 161, 161, 162, 162, 163, 163, 164, 164, 165, 165, 166, 166, 167, 167, 172, 168, 168, 169, 256, 170,
-    170, 171, 258, 172, 169, 173, 257, 174, 171, 175, 259, 176, 174, 177, 260, 178, 176, 179, 262, 180, 175, 181, 261, 182,
-    177, 183, 263, 184, 178, 185, 179, 186, 180, 187, 181, 188, 183, 189, 184, 190, 185, 191, 186, 192, 182, 193, 187, 194,
-    188, 195, 189, 196, 190, 197, 191, 198, 192, 199, 193, 200, 194, 201, 195, 202, 196, 203, 40, 204, 41, 206, 42, 208,
-    43, 210, 44, 212, 45, 214, 46, 216, 47, 218, 48, 220, 49, 222, 50, 224, 51, 226, 52, 228, 53, 230, 512, 232, 513, 234,
-    514, 236, 515, 238, 516, 240, 517, 242, 518, 244, 519, 246, 520, 248, 521, 250, 522, 252, 604, 254, 605, 256, 54, 258,
-    55, 260, 56, 262, 57, 264, 58, 266, 59, 268, 60, 270, 61, 272, 62, 274, 523, 276, 596, 278, 597, 280, 598, 282, 599, 284,
-    600, 286, 601, 288, 602, 290, 603, 292, 526, 295, 527, 296, 528, 297, 529, 298, 530, 299, 531, 300, 532, 301, 533, 302,
-    534, 303, 536, 304, 537, 305, 539, 306, 541, 307, 543, 308, 545, 309, 535, 310, 538, 311, 540, 312, 542, 313, 544, 314,
-    546, 315, 547, 316, 548, 317, 549, 318, 550, 319, 551, 320, 552, 321, 553, 322, 554, 323, 555, 324, 556, 325, 557, 326,
-    558, 327, 559, 328, 560, 329, 561, 330, 562, 331, 563, 332, 564, 333, 565, 334, 566, 335, 567, 336, 568, 337, 569, 338,
-    570, 339, 571, 340, 572, 341, 573, 342, 574, 343, 575, 344, 576, 345, 726, 346, 727, 347, 728, 348, 729, 349, 730, 350,
-    731, 351, 577, 352, 578, 353, 579, 354, 580, 355, 581, 356, 582, 357, 583, 358, 584, 359, 585, 360, 586, 361, 587, 362,
-    588, 363, 589, 364, 590, 365, 591, 366, 592, 367, 593, 368, 594, 369, 595, 370, 611, 371, 612, 372, 643, 373, 644, 374,
-    675, 375, 676, 376, 707, 377, 708, 378, 608, 379, 609, 380, 619, 381, 620, 382, 621, 383, 622, 384, 625, 385, 623, 386,
-    624, 387, 626, 388, 627, 389, 635, 390, 630, 391, 631, 392, 632, 393, 633, 394, 640, 395, 641, 396, 651, 397, 652, 398,
-    653, 399, 654, 400, 657, 401, 655, 402, 656, 403, 658, 404, 659, 405, 667, 406, 661, 407, 662, 408, 663, 409, 664, 410,
-    665, 411, 672, 412, 673, 413, 683, 414, 684, 415, 685, 416, 686, 417, 689, 418, 693, 419, 694, 420, 695, 421, 696, 422,
-    697, 423, 704, 424, 705, 425, 715, 426, 716, 427, 717, 428, 718, 429, 721, 430, 725, 431, 610, 432, 642, 433, 698, 434,
-    613, 435, 614, 436, 645, 437, 646, 438, 647, 439, 668, 440, 648, 441, 669, 442, 649, 443, 670, 444, 650, 445, 671, 446,
-    679, 447, 700, 448, 680, 449, 701, 450, 681, 451, 702, 452, 682, 453, 703, 454, 711, 455, 732, 456, 712, 457, 733, 458,
-    713, 459, 734, 460, 714, 461, 735, 462, 636, 463, 637, 464, 638, 465, 639, 466, 736, 467, 737, 468, 739, 469, 740, 470,
-    741, 471, 742, 472, 743, 473, 744, 474, 745, 475, 746, 476, 747, 477, 615, 478, 616, 479, 617, 480, 618, 481, 748, 482,
-    749, 483, 751, 484, 752, 485, 753, 486, 754, 487, 755, 488, 756, 489, 757, 490, 758, 491, 759, 492, 628, 493, 629, 494,
-    634, 495, 660, 496, 606, 497, 607, 498, 760, 499, 761, 500, 762, 501, 763, 502, 764, 503, 765, 504, 766, 505, 767, 506,
-    768, 507, 769, 508, 770, 509, 771, 510, 772, 511, 773, 512, 774, 513, 775, 514, 776, 515, 777, 516, 778, 517, 779, 518,
-    780, 519, 781, 520, 782, 521, 783, 522, 784, 523, 785, 524, 786, 525, 787, 526,
+    69, 71, 70, 72, 71, 73, 72, 74, 73, 75, 74, 76, 75, 77, 76, 78, 77, 79, 78, 80, 79, 81, 103, 82, 104, 83, 105, 84, 106, 85,
+    107, 86, 108, 87, 109, 88, 110, 89, 111, 90, 112, 91, 113, 92, 114, 93, 115, 94, 116, 95, 117, 96, 118, 97, 119, 98,
+    120, 99, 80, 100, 81, 101, 82, 102, 83, 103, 84, 104, 85, 105, 86, 106, 87, 107, 88, 108, 89, 109, 90, 110, 121, 111,
+    122, 112, 123, 113, 124, 114, 125, 115, 126, 116, 127, 117, 128, 118, 129, 119, 130, 120, 131, 121, 132, 122, 133, 123,
+    134, 124, 135, 125, 136, 126, 137, 127, 138, 128, 91, 129, 92, 130, 93, 131, 94, 132, 95, 133, 96, 134, 139, 135, 140, 136,
+    141, 137, 142, 138, 143, 139, 144, 140, 145, 141, 146, 142, 147, 143, 148, 144, 149, 145, 150, 146, 151, 147, 152, 148,
+    97, 149, 98, 150, 99, 151, 100, 152, 101, 153, 102, 154, 153, 155, 154, 156, 155, 157, 156, 158, 157, 159, 158, 160,
+    159, 161, 160, 162, 161, 163, 162, 164, 163, 165, 164, 166, 165, 167, 166, 168, 167, 169, 172, 170, 168, 171, 256, 172,
+    170, 173, 258, 174, 169, 175, 257, 176, 171, 177, 259, 178, 174, 179, 260, 180, 176, 181, 262, 182, 175, 183, 261, 184,
+    177, 185, 263, 186, 178, 187, 179, 188, 180, 189, 181, 190, 183, 191, 184, 192, 185, 193, 186, 194, 182, 195, 187, 196,
+    188, 197, 189, 198, 190, 199, 191, 200, 192, 201, 193, 202, 194, 203, 195, 204, 196, 205, 40, 206, 41, 208, 42, 210,
+    43, 212, 44, 214, 45, 216, 46, 218, 47, 220, 48, 222, 49, 224, 50, 226, 51, 228, 52, 230, 53, 232, 512, 234, 513, 236,
+    514, 238, 515, 240, 516, 242, 517, 244, 518, 246, 519, 248, 520, 250, 521, 252, 522, 254, 604, 256, 605, 258, 54, 260,
+    55, 262, 56, 264, 57, 266, 58, 268, 59, 270, 60, 272, 61, 274, 62, 276, 523, 278, 596, 280, 597, 282, 598, 284, 599, 286,
+    600, 288, 601, 290, 602, 292, 603, 294, 526, 297, 527, 298, 528, 299, 529, 300, 530, 301, 531, 302, 532, 303, 533, 304,
+    534, 305, 536, 306, 537, 307, 539, 308, 541, 309, 543, 310, 545, 311, 535, 312, 538, 313, 540, 314, 542, 315, 544, 316,
+    546, 317, 547, 318, 548, 319, 549, 320, 550, 321, 551, 322, 552, 323, 553, 324, 554, 325, 555, 326, 556, 327, 557, 328,
+    558, 329, 559, 330, 560, 331, 561, 332, 562, 333, 563, 334, 564, 335, 565, 336, 566, 337, 567, 338, 568, 339, 569, 340,
+    570, 341, 571, 342, 572, 343, 573, 344, 574, 345, 575, 346, 576, 347, 726, 348, 727, 349, 728, 350, 729, 351, 730, 352,
+    731, 353, 577, 354, 578, 355, 579, 356, 580, 357, 581, 358, 582, 359, 583, 360, 584, 361, 585, 362, 586, 363, 587, 364,
+    588, 365, 589, 366, 590, 367, 591, 368, 592, 369, 593, 370, 594, 371, 595, 372, 611, 373, 612, 374, 643, 375, 644, 376,
+    675, 377, 676, 378, 707, 379, 708, 380, 608, 381, 609, 382, 619, 383, 620, 384, 621, 385, 622, 386, 625, 387, 623, 388,
+    624, 389, 626, 390, 627, 391, 635, 392, 630, 393, 631, 394, 632, 395, 633, 396, 640, 397, 641, 398, 651, 399, 652, 400,
+    653, 401, 654, 402, 657, 403, 655, 404, 656, 405, 658, 406, 659, 407, 667, 408, 661, 409, 662, 410, 663, 411, 664, 412,
+    665, 413, 672, 414, 673, 415, 683, 416, 684, 417, 685, 418, 686, 419, 689, 420, 693, 421, 694, 422, 695, 423, 696, 424,
+    697, 425, 704, 426, 705, 427, 715, 428, 716, 429, 717, 430, 718, 431, 721, 432, 725, 433, 610, 434, 642, 435, 698, 436,
+    613, 437, 614, 438, 645, 439, 646, 440, 647, 441, 668, 442, 648, 443, 669, 444, 649, 445, 670, 446, 650, 447, 671, 448,
+    679, 449, 700, 450, 680, 451, 701, 452, 681, 453, 702, 454, 682, 455, 703, 456, 711, 457, 732, 458, 712, 459, 733, 460,
+    713, 461, 734, 462, 714, 463, 735, 464, 636, 465, 637, 466, 638, 467, 639, 468, 736, 469, 737, 470, 739, 471, 740, 472,
+    741, 473, 742, 474, 743, 475, 744, 476, 745, 477, 746, 478, 747, 479, 615, 480, 616, 481, 617, 482, 618, 483, 748, 484,
+    749, 485, 751, 486, 752, 487, 753, 488, 754, 489, 755, 490, 756, 491, 757, 492, 758, 493, 759, 494, 628, 495, 629, 496,
+    634, 497, 660, 498, 606, 499, 607, 500, 760, 501, 761, 502, 762, 503, 763, 504, 764, 505, 765, 506, 766, 507, 767, 508,
+    768, 509, 769, 510, 770, 511, 771, 512, 772, 513, 773, 514, 774, 515, 775, 516, 776, 517, 777, 518, 778, 519, 779, 520,
+    780, 521, 781, 522, 782, 523, 783, 524, 784, 525, 785, 526, 786, 527, 787, 528,
   ]
   /// By shape: what a variant's name adds to the instruction's.
   static let variantSuffixes: [[String]] = [
@@ -772,6 +821,8 @@ enum RegisterTable {
     ["_s_f", "_s_b", "_a_f", "_a_b"],
     ["_s", "_i"],
     ["_s", "_a"],
+    ["_s", "_a"],
+    [""],
     [""],
   ]
   static let names: [String] = [
@@ -791,6 +842,8 @@ enum RegisterTable {
     "table_set",
     "memory_copy",
     "memory_fill",
+    "atomic_wait",
+    "atomic_fence",
     "runtime",
     "fuel",
     "copy_many",
@@ -1341,6 +1394,10 @@ enum RegisterTable {
     "f32x4_relaxed_madd_load_splat_m64",
     "i32x4_dot_add_load_m32",
     "i32x4_dot_add_load_m64",
+    "i32x4_relaxed_dot_add_load_m32",
+    "i32x4_relaxed_dot_add_load_m64",
+    "i32x4_relaxed_dot_load_add_m32",
+    "i32x4_relaxed_dot_load_add_m64",
     "i32x4_dot_add_load8x8_s_m32",
     "i32x4_dot_add_load8x8_s_m64",
     "f32x4_mul_add_loads_m32",
@@ -1369,5 +1426,41 @@ enum RegisterTable {
     "step_branch_i64_le_u",
     "step_branch_i64_ge_s",
     "step_branch_i64_ge_u",
+    "atomic_load8",
+    "atomic_load16",
+    "atomic_load32",
+    "atomic_load64",
+    "atomic_store8",
+    "atomic_store16",
+    "atomic_store32",
+    "atomic_store64",
+    "atomic_add8",
+    "atomic_add16",
+    "atomic_add32",
+    "atomic_add64",
+    "atomic_sub8",
+    "atomic_sub16",
+    "atomic_sub32",
+    "atomic_sub64",
+    "atomic_and8",
+    "atomic_and16",
+    "atomic_and32",
+    "atomic_and64",
+    "atomic_or8",
+    "atomic_or16",
+    "atomic_or32",
+    "atomic_or64",
+    "atomic_xor8",
+    "atomic_xor16",
+    "atomic_xor32",
+    "atomic_xor64",
+    "atomic_exchange8",
+    "atomic_exchange16",
+    "atomic_exchange32",
+    "atomic_exchange64",
+    "atomic_compare_exchange8",
+    "atomic_compare_exchange16",
+    "atomic_compare_exchange32",
+    "atomic_compare_exchange64",
   ]
 }

@@ -45,6 +45,7 @@ private struct RuntimeCall {
       let memory = state.memories[first]
       setResult(memory.grow(by: operand(0)) ?? refusal(memory.type.addressType))
     case .memoryInit: try initializeMemory()
+    case .memoryNotify, .memoryWait32, .memoryWait64: try waitOrNotify(operation)
     case .dataDrop: state.dataSegmentIsDropped[first] = true
     case .memoryMap, .memoryUnmap, .memoryProtect, .memoryDiscard, .memoryTryDiscard:
       try controlWhenUnpinned(operation, state.memories[first])
@@ -63,6 +64,25 @@ private struct RuntimeCall {
       guard table.contains(start, count) else { throw Trap(.outOfBoundsTableAccess) }
       for index in 0..<count { table[start + index] = value }
     }
+  }
+
+  /// The core leaves the effective address in the first operand, and whether it carried out of 64 bits above it.
+  private func waitOrNotify(_ operation: RuntimeOperation) throws(Trap) {
+    let memory = state.memories[first]
+    let (address, carry) = unsafe slots[0].words
+    let byteCount: UInt64 = operation == .memoryWait64 ? 8 : 4
+    guard address & (byteCount - 1) == 0 else { throw Trap(.unalignedAtomic) }
+    guard carry == 0 else { throw Trap(.memory(.outOfBounds)) }
+    if operation == .memoryNotify {
+      setResult(UInt64(try memory.notify(address: address, count: UInt32(truncatingIfNeeded: operand(1)))))
+      return
+    }
+    let timeout = Int64(bitPattern: operand(2))
+    let result = try memory.wait(
+      address: address, expected: byteCount == 8 ? operand(1) : operand(1) & 0xFFFF_FFFF, byteCount: byteCount,
+      timeout: timeout < 0 ? nil : .nanoseconds(timeout), bell: store.context.bell,
+      checkInterrupt: { () throws(Trap) in try store.checkInterrupt() })
+    setResult(UInt64(result.rawValue))
   }
 
   /// -1 in the address type.
@@ -112,6 +132,10 @@ private struct RuntimeCall {
     let range = state.module.dataSegments[second].range
     let available = state.dataSegmentIsDropped[second] ? 0 : UInt64(range.count)
     guard count <= available, source <= available - count else { throw Trap(.memory(.outOfBounds)) }
+    if state.memories[first].type.isShared {
+      try initializeShared(state.memories[first], destination, range.lowerBound + Int(source), count)
+      return
+    }
     // SAFETY: the view is of this instance; the check makes the range writable, the guard keeps the source in the segment.
     let view = unsafe bindery_instance_view(state.pointer, UInt32(first))!
     let fault = unsafe bindery_memory_check_range(view, destination, count, 1)
@@ -120,6 +144,20 @@ private struct RuntimeCall {
     unsafe state.module.bytes.withUnsafeBytes { bytes in
       unsafe UnsafeMutableRawPointer(view.pointee.base + Int(destination)).copyMemory(
         from: bytes.baseAddress! + range.lowerBound + Int(source), byteCount: Int(count))
+    }
+  }
+
+  /// Other threads may change page states: the pages are pinned for the copy.
+  private func initializeShared(_ memory: Memory, _ address: UInt64, _ source: Int, _ count: UInt64) throws(Trap) {
+    do throws(MemoryAccessError) {
+      try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: count) { target in
+        // SAFETY: the source is in a segment, the target has `count` bytes.
+        unsafe state.module.bytes.withUnsafeBytes { bytes in
+          unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[source..<(source + Int(count))]))
+        }
+      }
+    } catch {
+      throw Trap(.memory(error.fault))
     }
   }
 

@@ -179,6 +179,7 @@ extension TrapKind {
       case BINDERY_TRAP_DEADLINE: .deadlineExceeded
       case BINDERY_TRAP_FUEL_EXHAUSTED: .fuelExhausted
       case BINDERY_TRAP_HOST: .hostError
+      case BINDERY_TRAP_UNALIGNED_ATOMIC: .unalignedAtomic
       default: .memory(MemoryFault(rawValue: code) ?? .outOfBounds)
       }
   }

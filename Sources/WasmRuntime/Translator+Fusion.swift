@@ -50,6 +50,7 @@ extension FunctionTranslator {
     add(.f32x4RelaxedMadd, .v128LoadM32, .f32x4RelaxedMaddLoadM32)
     add(.f64x2RelaxedMadd, .v128LoadM32, .f64x2RelaxedMaddLoadM32)
     add(.f32x4RelaxedMadd, .v128Load32SplatM32, .f32x4RelaxedMaddLoadSplatM32)
+    add(.i32x4RelaxedDotI8x16I7x16AddS, .v128LoadM32, .i32x4RelaxedDotAddLoadM32)
     return table
   }()
 
@@ -123,6 +124,11 @@ extension FunctionTranslator {
     return true
   }
 
+  /// Where a and b may not be exchanged: the instruction whose loaded operand is a.
+  private static let firstLoaded: [RegisterOpcode: RegisterOpcode] = [
+    .i32x4RelaxedDotAddLoadM32: .i32x4RelaxedDotLoadAddM32, .i32x4RelaxedDotAddLoadM64: .i32x4RelaxedDotLoadAddM64,
+  ]
+
   /// a * b + c, where a or b was just loaded.
   private mutating func emitAccumulateLoad(_ fused: RegisterOpcode, _ load: Record) -> Bool {
     let first = stack.count - 3
@@ -130,6 +136,7 @@ extension FunctionTranslator {
     guard isResult(loaded, of: load), let source = absorbed(load) else { return false }
     let other = loaded == first ? first + 1 : first
     guard isPlaced(other), isPlaced(first + 2) else { return false }
+    let fused = loaded == first ? Self.firstLoaded[fused] ?? fused : fused
     removeLast()
     let field = slotField(slot(of: other))
     if isInAccumulator(other) {

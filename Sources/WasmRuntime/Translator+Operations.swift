@@ -369,6 +369,9 @@ extension FunctionTranslator {
       runtime(.memoryMap, memory, UInt32(protection), operandCount: 2, result: addressType(memory))
     case (.memoryProtect, .memoryProtection(let memory, let protection)):
       runtime(.memoryProtect, memory, UInt32(protection), operandCount: 2)
+    case (.atomicFence, _): emit(.atomicFence, 0)
+    case (_, .memoryArgument(let argument)) where instruction.opcode.isAtomic:
+      try translateAtomic(instruction.opcode, argument)
     case (.i8x16Shuffle, .shuffle(let lanes)):
       // Two masks: the lanes from the first operand, and those from the second; 0x80 takes none.
       var masks: [UInt64] = [0, 0, 0, 0]
@@ -427,4 +430,5 @@ extension Opcode {
 enum RuntimeOperation: UInt32 {
   case memoryGrow, memoryInit, dataDrop, memoryMap, memoryUnmap, memoryProtect, memoryDiscard, memoryTryDiscard
   case tableInit, elementDrop, tableCopy, tableGrow, tableFill
+  case memoryNotify, memoryWait32, memoryWait64
 }

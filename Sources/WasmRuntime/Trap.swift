@@ -7,6 +7,10 @@ public enum TrapKind: Hashable, Sendable, CustomStringConvertible {
   case integerOverflow
   case invalidConversionToInteger
   case memory(MemoryFault)
+  /// The address of an atomic access, a wait or a notify is not a multiple of its size.
+  case unalignedAtomic
+  /// A wait on a memory that is not shared: nobody could end it.
+  case expectedSharedMemory
   case outOfBoundsTableAccess
   case undefinedElement
   case uninitializedElement
@@ -27,6 +31,8 @@ public enum TrapKind: Hashable, Sendable, CustomStringConvertible {
     case .integerOverflow: "integer overflow"
     case .invalidConversionToInteger: "invalid conversion to integer"
     case .memory(let fault): fault.description
+    case .unalignedAtomic: "unaligned atomic"
+    case .expectedSharedMemory: "expected shared memory"
     case .outOfBoundsTableAccess: "out of bounds table access"
     case .undefinedElement: "undefined element"
     case .uninitializedElement: "uninitialized element"

@@ -28,9 +28,9 @@ public struct WasmFeatures: OptionSet, Hashable, Sendable {
   /// Shared memories and atomic instructions.
   public static let threads = WasmFeatures(rawValue: 1 << 13)
 
-  /// WebAssembly 2.0 with what Bindery adds to it: everything above but `threads`.
+  /// WebAssembly 2.0 with what Bindery adds to it: everything above.
   public static let standard: WasmFeatures = [
     .signExtension, .saturatingConversion, .bulkMemory, .referenceTypes, .multiValue, .simd, .relaxedSIMD, .tailCall,
-    .multiMemory, .memory64, .extendedConstants, .customPageSizes, .memoryControl,
+    .multiMemory, .memory64, .extendedConstants, .customPageSizes, .memoryControl, .threads,
   ]
 }

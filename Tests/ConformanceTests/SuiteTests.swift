@@ -19,13 +19,8 @@ struct SuiteTests {
   static let files: [String] = {
     guard let root, let walker = FileManager.default.enumerator(atPath: root.path) else { return [] }
     let scripts = walker.compactMap { $0 as? String }.filter { $0.hasSuffix(".wast") }
-    return scripts.filter { !withAtomicInstructions.contains($0) }.sorted()
+    return scripts.sorted()
   }()
-
-  /// Scripts with instructions that the runtime is about to get.
-  static let withAtomicInstructions: Set = [
-    "threads/atomic.wast", "threads/MP_atomic.wast", "threads/SB_atomic.wast", "threads/simple.wast", "threads/wait_notify.wast",
-  ]
 
   /// What the suite says of itself: the number of assertions of each file.
   private struct Manifest: Decodable {
@@ -74,5 +69,5 @@ struct SuiteTests {
   }
 
   @Test("the suite is there as a whole")
-  func isComplete() { #expect(Set(Self.files).union(Self.withAtomicInstructions) == Set(Self.assertionCounts.keys)) }
+  func isComplete() { #expect(Set(Self.files) == Set(Self.assertionCounts.keys)) }
 }

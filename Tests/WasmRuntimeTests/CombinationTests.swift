@@ -19,7 +19,8 @@ struct CombinationTests {
     "f32x4_add_load", "f32x4_sub_load", "f32x4_mul_load", "f64x2_add_load", "f64x2_mul_load", "i32x4_add_load", "i16x8_add_load",
     "v128_and_load", "v128_xor_load", "i32x4_dot_load", "i32x4_dot_load8x8_s", "f32x4_mul_load_splat", "f32x4_mul_add_load",
     "f64x2_mul_add_load", "f32x4_relaxed_madd_load", "f64x2_relaxed_madd_load", "f32x4_relaxed_madd_load_splat",
-    "i32x4_dot_add_load", "i32x4_dot_add_load8x8_s", "f32x4_mul_add_loads",
+    "i32x4_dot_add_load", "i32x4_dot_add_load8x8_s", "i32x4_relaxed_dot_add_load",
+    "i32x4_relaxed_dot_load_add", "f32x4_mul_add_loads",
     "f32x4_relaxed_madd_loads",
   ]
   private static let plainForms = [
@@ -202,15 +203,17 @@ private struct RandomFunction {
     case 4: return tee("n", "(i32x4.dot_i16x8_s \(integers()) \(second))")
     case 5: return tee("n", "(i32x4.add \(integers()) (i32x4.dot_i16x8_s \(integers()) \(second)))")
     default:
-      // The second operand's bytes have seven bits, so that every machine gives the same.
       let sevens = "(v128.const i8x16 \(Array(repeating: "127", count: 16).joined(separator: " ")))"
       let nibbles =
-        switch pick(3) {
-        case 0: "(v128.and (local.get $n\(pick(4))) \(sevens))"
-        case 1: "(i8x16.shr_u (local.get $n\(pick(4))) (i32.const \(1 + pick(7))))"
+        switch pick(4) {
+        case 0: "(local.get $n\(pick(4)))"
+        case 1: "(v128.and (local.get $n\(pick(4))) \(sevens))"
+        case 2: "(i8x16.shr_u (local.get $n\(pick(4))) (i32.const \(1 + pick(7))))"
         default: load("v128.load", base: 32768)
         }
-      return tee("n", "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(integers()) \(nibbles) \(integers()))")
+      let sum = chance(50) ? "(local.get $n\(pick(4)))" : integers()
+      let first = chance(30) ? load("v128.load", base: 32768) : integers()
+      return tee("n", "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(first) \(nibbles) \(sum))")
     }
   }
 

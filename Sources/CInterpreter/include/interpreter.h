@@ -31,6 +31,7 @@ typedef enum bindery_trap {
   BINDERY_TRAP_DEADLINE = 15,
   BINDERY_TRAP_FUEL_EXHAUSTED = 16,
   BINDERY_TRAP_HOST = 17,  // a host function, or an operation of the runtime, left the trap with the context's owner
+  BINDERY_TRAP_UNALIGNED_ATOMIC = 18,
 } bindery_trap;
 
 /// One register. Scalars lie at its start; an i32 is kept zero-extended to 64 bits, an f32 in the first four bytes.
@@ -113,12 +114,18 @@ typedef int32_t bindery_interrupt_call(bindery_context *context);
 enum {
   BINDERY_INTERRUPT_CANCEL = 1,
   BINDERY_INTERRUPT_DEADLINE = 2,
+  /// Asks for a safepoint only: see bindery_context_await_safepoint.
+  BINDERY_INTERRUPT_SAFEPOINT = 4,
 };
 
 /// One thread of execution: the stacks, the flags it polls, and where it stopped.
 struct bindery_context {
   uint32_t interrupt;  // atomic; bits above, set from any thread
   uint32_t lost_page_count_seen;
+  // Odd while guest code runs; grows with every safepoint. Written by the thread that runs, only if shares_memory.
+  uint32_t activity;
+  // Whether an instance of the store has a shared memory.
+  uint32_t shares_memory;
   uint8_t *slots_end;
   bindery_frame *frames_end;
   const uint32_t *lost_page_count;
@@ -160,6 +167,30 @@ void bindery_context_prepare(bindery_context *context, const bindery_handler_set
 /// Runs a function whose arguments lie in slots[0...]; results are left there. Returns a bindery_trap; the place of a trap is
 /// in the context. `frame` is the last frame in use (a record below the first usable one).
 int32_t bindery_run(bindery_context *context, const bindery_function *function, uint8_t *slots, bindery_frame *frame);
+
+// Safepoints, for what other threads do to pages of shared memories.
+//
+// Guest code tests an access and then makes it. Whoever takes a page away closes the windows of all views first, so that no
+// later test passes; then it waits until no access that was tested before is still to be made, and only then changes the
+// mappings of the process. Guest code runs "inside"; at a host call, a wait, a missed window and every other call of Swift
+// it is "outside", where it touches no page. Stores without a shared memory do none of this.
+
+/// Guest code goes outside: everything it did to memory is done.
+static inline void bindery_context_leave(bindery_context *context) {
+  uint32_t activity = __atomic_load_n(&context->activity, __ATOMIC_RELAXED);
+  if (activity & 1) __atomic_store_n(&context->activity, activity + 1, __ATOMIC_RELEASE);
+}
+
+/// Guest code comes back inside: it sees the windows as they are now.
+static inline void bindery_context_enter(bindery_context *context) {
+  uint32_t activity = __atomic_load_n(&context->activity, __ATOMIC_RELAXED);
+  if (activity & 1) return;
+  __atomic_store_n(&context->activity, activity + 1, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/// Waits until the context has been outside, or through a safepoint, since the call. Not for a thread that runs inside.
+void bindery_context_await_safepoint(bindery_context *context);
 
 static inline void bindery_context_interrupt(bindery_context *context, uint32_t bits) {
   __atomic_fetch_or(&context->interrupt, bits, __ATOMIC_RELAXED);

@@ -65,6 +65,31 @@ struct bindery_memory_view {
   uint32_t flags;
 };
 
+// Changes of a view. Each limit is one atomic store, so that the thread that uses the view, if it is another one, sees it old or
+// new. Only that thread may move the start of a window; others lower limits, or raise those of a memory without page states.
+
+static inline void bindery_memory_view_set_limits_(uint64_t *limits, uint64_t length) {
+  for (unsigned log2 = 0; log2 < 5; log2++) {
+    uint64_t size = (uint64_t)1 << log2;
+    __atomic_store_n(&limits[log2], length < size ? 0 : length - size + 1, __ATOMIC_RELEASE);
+  }
+}
+static inline void bindery_memory_view_set_read_length(bindery_memory_view *view, uint64_t length) {
+  bindery_memory_view_set_limits_(view->read_limit, length);
+}
+static inline void bindery_memory_view_set_write_length(bindery_memory_view *view, uint64_t length) {
+  bindery_memory_view_set_limits_(view->write_limit, length);
+}
+static inline void bindery_memory_view_set_byte_count(bindery_memory_view *view, uint64_t byte_count) {
+  __atomic_store_n(&view->byte_count, byte_count, __ATOMIC_RELEASE);
+}
+
+/// An aligned word of guest memory, sequentially consistent: 8 bytes or 4.
+static inline uint64_t bindery_atomic_load_bytes(const void *address, bool is_64) {
+  return is_64 ? __atomic_load_n((const uint64_t *)address, __ATOMIC_SEQ_CST)
+               : __atomic_load_n((const uint32_t *)address, __ATOMIC_SEQ_CST);
+}
+
 /// The effective address of an access, added once. False if it carries out of 64 bits: then the access is out of bounds.
 static inline bool bindery_memory_effective_address(uint64_t address, uint64_t offset, uint64_t *result) {
   return !__builtin_add_overflow(address, offset, result);
