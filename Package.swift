@@ -47,6 +47,7 @@ let package = Package(
     .target(name: "Tokenizers", swiftSettings: strict),
     .target(name: "ChatTemplates", swiftSettings: strict),
     .target(name: "ModelPrograms", dependencies: ["CModelPrograms"], swiftSettings: strict),
+    .target(name: "Charts", swiftSettings: strict),
 
     // Layer 2
     .target(name: "WebAssemblyText", dependencies: ["WebAssembly", "BinaryReading"], swiftSettings: strict),
@@ -80,10 +81,15 @@ let package = Package(
       swiftSettings: strict),
 
     // Layer 5
+    .target(
+      name: "Benchmarking",
+      dependencies: ["Charts", "WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory"], swiftSettings: strict),
+
+    // Layer 6
     .executableTarget(
       name: "BinderyCommand",
       dependencies: [
-        "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
+        "Bindery", "Benchmarking", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
         "WebAssemblyText", "WebAssembly", "VirtualMemory", "WASI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -4,7 +4,8 @@ import Foundation
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measures.", subcommands: [BenchLLMCommand.self])
+    commandName: "bench", abstract: "Measures.", 
+    subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchLLMCommand.self])
 }
 
 struct BenchLLMCommand: ParsableCommand {

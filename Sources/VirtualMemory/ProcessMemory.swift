@@ -8,6 +8,8 @@ public struct ProcessMemory: Hashable, Sendable {
   public var residentFileByteCount = 0
   /// Every resident page divided by the number of processes that hold it: what adds up over processes.
   public var proportionalByteCount = 0
+  /// What the system needs to map all this: 8 bytes for each page that was touched, not part of any other figure here.
+  public var pageTableByteCount = 0
   /// The highest total of resident pages so far.
   public var residentPeakByteCount = 0
 
@@ -21,6 +23,7 @@ public struct ProcessMemory: Hashable, Sendable {
     memory.residentAnonymousByteCount = status["RssAnon"] ?? 0
     memory.residentFileByteCount = (status["RssFile"] ?? 0) + (status["RssShmem"] ?? 0)
     memory.residentPeakByteCount = status["VmHWM"] ?? 0
+    memory.pageTableByteCount = status["VmPTE"] ?? 0
     memory.proportionalByteCount = try fields(of: "/proc/self/smaps_rollup")["Pss"] ?? 0
     return memory
   }

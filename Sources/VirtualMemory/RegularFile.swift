@@ -88,11 +88,14 @@ public final class RegularFile: Sendable {
         operation: .readFile, errno: 0, byteCount: byteCount, path: path,
         reason: "offset \(offset) and \(byteCount) bytes lie past its end at \(self.byteCount)")
     }
-    var bytes = [UInt8](repeating: 0, count: byteCount)
     var failure: VirtualMemoryError?
-    // SAFETY: the buffer is the whole array. (The closure does not throw: rethrowing would lose the error's type.)
-    unsafe bytes.withUnsafeMutableBytes { buffer in
-      do throws(VirtualMemoryError) { try unsafe read(at: offset, into: buffer) } catch { failure = error }
+    // Not zeroed before: these bytes are about to be overwritten, and some files are large.
+    // SAFETY: `read` fills the whole buffer or throws, and then the array is dropped. (The closure does not throw: rethrowing would
+    // lose the error's type.)
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+      let whole = unsafe UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: byteCount)
+      do throws(VirtualMemoryError) { try unsafe read(at: offset, into: whole) } catch { failure = error }
+      count = failure == nil ? byteCount : 0
     }
     if let failure { throw failure }
     return bytes

@@ -7,12 +7,13 @@ import _TestSupport
 /// SwiftPM only notices an undeclared import; this notices a declared one that points up.
 private let layers: [(layer: Int, rooms: [String])] = [
   (0, ["CPlatform", "COpenBLAS", "CInterpreter", "CTensorKernels", "CModelPrograms"]),
-  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms"]),
+  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms", "Charts"]),
   (2, ["WebAssembly", "TensorFiles"]),
   (3, ["WasmRuntime", "WebAssemblyText"]),
   (4, ["WasmScripts", "WASI", "TensorStore", "TensorOperations"]),
   (5, ["Bindery"]),
-  (6, ["BinderyCommand"]),
+  (6, ["Benchmarking"]),
+  (7, ["BinderyCommand"]),
 ]
 
 /// Rooms of tensors, and rooms of WebAssembly, below the layer where they meet.

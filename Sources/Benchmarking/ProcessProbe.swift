@@ -1,0 +1,63 @@
+import Foundation
+import VirtualMemory
+
+/// What a process holds and has cost so far, at one moment.
+struct ProcessProbe: Codable, Sendable {
+  var rssAnonBytes: Int
+  var rssFileBytes: Int
+  var pssBytes: Int
+  /// What the system needs to map all that, which no share counts: 8 bytes for each page that was touched.
+  var pageTableBytes: Int
+  /// Page faults served without reading from a device, and with.
+  var minorFaultCount: Int
+  var majorFaultCount: Int
+
+  static func now() throws(VirtualMemoryError) -> ProcessProbe {
+    let memory = try ProcessMemory.current()
+    var usage = rusage()
+    // SAFETY: the call fills the structure.
+    _ = unsafe getrusage(Self.ownUsage, &usage)
+    return ProcessProbe(
+      rssAnonBytes: memory.residentAnonymousByteCount, rssFileBytes: memory.residentFileByteCount,
+      pssBytes: memory.proportionalByteCount, pageTableBytes: memory.pageTableByteCount,
+      minorFaultCount: usage.ru_minflt, majorFaultCount: usage.ru_majflt)
+  }
+
+  /// What has been added since another probe.
+  static func - (later: ProcessProbe, earlier: ProcessProbe) -> ProcessProbe {
+    ProcessProbe(
+      rssAnonBytes: later.rssAnonBytes - earlier.rssAnonBytes, rssFileBytes: later.rssFileBytes - earlier.rssFileBytes,
+      pssBytes: later.pssBytes - earlier.pssBytes, pageTableBytes: later.pageTableBytes - earlier.pageTableBytes,
+      minorFaultCount: later.minorFaultCount - earlier.minorFaultCount,
+      majorFaultCount: later.majorFaultCount - earlier.majorFaultCount)
+  }
+
+  /// The mean of a probe of so many.
+  static func / (sum: ProcessProbe, count: Int) -> ProcessProbe {
+    ProcessProbe(
+      rssAnonBytes: sum.rssAnonBytes / count, rssFileBytes: sum.rssFileBytes / count, pssBytes: sum.pssBytes / count,
+      pageTableBytes: sum.pageTableBytes / count, minorFaultCount: sum.minorFaultCount / count,
+      majorFaultCount: sum.majorFaultCount / count)
+  }
+
+  #if os(Linux)
+    private static let ownUsage = RUSAGE_SELF.rawValue
+  #else
+    private static let ownUsage = RUSAGE_SELF
+  #endif
+}
+
+/// The bytes of memory that the system could give out without swapping, from /proc/meminfo; nil where there is no such file.
+func availableMemoryByteCount() -> Int? {
+  guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
+  let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
+  return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+}
+
+func seconds<Result>(_ body: () throws -> Result) rethrows -> (seconds: Double, result: Result) {
+  let clock = ContinuousClock()
+  let start = clock.now
+  let result = try body()
+  let duration = start.duration(to: clock.now)
+  return (Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18, result)
+}
