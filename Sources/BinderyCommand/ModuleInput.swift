@@ -89,7 +89,8 @@ func reportingProblem<Result>(_ body: () throws(ModuleProblem) -> Result) throws
 func writeOutput(_ bytes: [UInt8], to path: String?, isText: Bool) throws {
   guard let path, path != "-" else {
     guard isText || isatty(1) == 0 else {
-      throw CommandFailure("a binary is not written to a terminal: name a file with --output, or redirect standard output", status: 64)
+      throw CommandFailure(
+        "a binary is not written to a terminal: name a file with --output, or redirect standard output", status: 64)
     }
     do { try FileHandle.standardOutput.write(contentsOf: Data(bytes)) } catch {
       throw CommandFailure("cannot write to standard output: \(reason(error))")

@@ -13,7 +13,9 @@ struct Wat2WasmCommand: ParsableCommand {
   @Argument(help: "The text; - is standard input.")
   var file: String
 
-  @Option(name: [.customShort("o"), .long], help: ArgumentHelp("Where to write the binary; standard output if left out.", valueName: "file.wasm"))
+  @Option(
+    name: [.customShort("o"), .long],
+    help: ArgumentHelp("Where to write the binary; standard output if left out.", valueName: "file.wasm"))
   var output: String?
 
   @Flag(name: .customLong("no-check"), help: "Translate a module that is not valid, too.")
@@ -37,7 +39,9 @@ struct Wasm2WatCommand: ParsableCommand {
   @Argument(help: "The binary; - is standard input.")
   var file: String
 
-  @Option(name: [.customShort("o"), .long], help: ArgumentHelp("Where to write the text; standard output if left out.", valueName: "file.wat"))
+  @Option(
+    name: [.customShort("o"), .long],
+    help: ArgumentHelp("Where to write the text; standard output if left out.", valueName: "file.wat"))
   var output: String?
 
   @Flag(help: "Leave custom sections out, for readers that do not know @custom annotations. Names stay.")

@@ -6,7 +6,8 @@ extension ScriptRunner {
   func assertReturn(_ action: ScriptAction, _ expected: [ExpectedValue]) throws {
     let values = try perform(action)
     guard values.count == expected.count, zip(expected, values).allSatisfy({ $0.matches($1) }) else {
-      throw CommandFailure(message: "expected \(Self.list(expected.map(\.description))), found \(Self.list(values.map(Self.describe)))")
+      throw CommandFailure(
+        message: "expected \(Self.list(expected.map(\.description))), found \(Self.list(values.map(Self.describe)))")
     }
   }
 

@@ -209,7 +209,8 @@ extension ScriptRunner {
   /// - Throws: a failure that says where in the script a text module is wrong.
   func compile(_ module: ScriptModule) throws -> CompiledModule {
     func failure(_ word: String, _ message: String, _ offset: Int) -> CommandFailure {
-      let place = module.sourceMap?.place(ofByte: offset).map { "line \($0.line), column \($0.column)" } ?? "byte \(offset) of the module"
+      let place =
+        module.sourceMap?.place(ofByte: offset).map { "line \($0.line), column \($0.column)" } ?? "byte \(offset) of the module"
       return CommandFailure(message: "\(word) module: \(message) (\(place))")
     }
     do {
@@ -219,7 +220,8 @@ extension ScriptRunner {
     } catch WasmError.invalid(let error) {
       throw failure("invalid", error.message, error.offset)
     } catch let error as TextFormatError {
-      throw CommandFailure(message: "malformed module: \(error.message) (line \(error.line), column \(error.column) of the quoted text)")
+      throw CommandFailure(
+        message: "malformed module: \(error.message) (line \(error.line), column \(error.column) of the quoted text)")
     }
   }
 

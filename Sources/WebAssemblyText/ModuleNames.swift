@@ -106,6 +106,7 @@ struct ModuleNames {
     let type = Int(module.functionTypeIndices[function])
     guard type < module.types.count else { return 0 }
     let body = function - module.importedFunctionCount
-    return module.types[type].parameters.count + (module.functionBodies.indices.contains(body) ? module.functionBodies[body].localCount : 0)
+    return module.types[type].parameters.count
+      + (module.functionBodies.indices.contains(body) ? module.functionBodies[body].localCount : 0)
   }
 }

@@ -92,7 +92,8 @@ extension ModulePrinter {
       operands = "i32x4 " + lanes.joined(separator: " ")
     case .referenceType(let type): operands = type == .funcref ? "func" : "extern"
     case .selectTypes(let count, let first):
-      operands = count == 1 ? "(result \(first))" : "(result\(selectTypes(count, at: instruction.offset).map { " \($0)" }.joined()))"
+      operands =
+        count == 1 ? "(result \(first))" : "(result\(selectTypes(count, at: instruction.offset).map { " \($0)" }.joined()))"
     }
     return operands.isEmpty ? information.mnemonic : "\(information.mnemonic) \(operands)"
   }
@@ -124,7 +125,9 @@ extension ModulePrinter {
     var parts: [String] = []
     if argument.memory != 0 { parts.append(names.reference(.memory, argument.memory)) }
     if argument.offset != 0 { parts.append("offset=\(argument.offset)") }
-    if argument.alignmentLog2 != information.naturalAlignmentLog2 { parts.append("align=\(UInt64(1) << UInt64(min(argument.alignmentLog2, 63)))") }
+    if argument.alignmentLog2 != information.naturalAlignmentLog2 {
+      parts.append("align=\(UInt64(1) << UInt64(min(argument.alignmentLog2, 63)))")
+    }
     return parts.joined(separator: " ")
   }
 
@@ -132,12 +135,15 @@ extension ModulePrinter {
     switch type {
     case .empty: ""
     case .value(let type): "(result \(type))"
-    case .type(let index): "(type \(names.reference(.type, index)))" + (Int(index) < module.types.count ? signature(module.types[Int(index)]) : "")
+    case .type(let index):
+      "(type \(names.reference(.type, index)))" + (Int(index) < module.types.count ? signature(module.types[Int(index)]) : "")
     }
   }
 
   /// The shortest decimal that reads back to the same bits; NaNs with their payload.
-  private static func float<Value: BinaryFloatingPoint & CustomStringConvertible>(_ value: Value, payload: UInt64, canonical: UInt64) -> String {
+  private static func float<Value: BinaryFloatingPoint & CustomStringConvertible>(
+    _ value: Value, payload: UInt64, canonical: UInt64
+  ) -> String {
     let sign = value.sign == .minus ? "-" : ""
     if value.isNaN { return payload == canonical ? sign + "nan" : sign + "nan:0x" + String(payload, radix: 16) }
     if value.isInfinite { return sign + "inf" }

@@ -60,9 +60,12 @@ struct ModulePrinter {
     for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
     for (offset, body) in module.functionBodies.enumerated() {
       guard body.localCount <= Self.localCountMax else {
-        throw WasmParseError("too many locals: \(body.localCount), a text lists at most \(Self.localCountMax)", at: body.codeRange.lowerBound)
+        throw WasmParseError(
+          "too many locals: \(body.localCount), a text lists at most \(Self.localCountMax)", at: body.codeRange.lowerBound)
       }
-      guard text.utf8.count < Self.byteCountMax else { throw WasmParseError("the text would be longer than 1 GiB", at: body.codeRange.lowerBound) }
+      guard text.utf8.count < Self.byteCountMax else {
+        throw WasmParseError("the text would be longer than 1 GiB", at: body.codeRange.lowerBound)
+      }
       try printFunction(body, module.importedFunctionCount + offset)
     }
     for (index, segment) in module.dataSegments.enumerated() { try printData(segment, index) }
@@ -79,7 +82,8 @@ struct ModulePrinter {
       let description: String
       switch entry.kind {
       case .function(let type):
-        description = "(func\(named(.function, function)) (type \(names.reference(.type, type)))\(parameters(ofFunction: function, type: type)))"
+        description =
+          "(func\(named(.function, function)) (type \(names.reference(.type, type)))\(parameters(ofFunction: function, type: type)))"
         function += 1
       case .table(let type):
         description = "(table\(named(.table, table)) \(tableType(type)))"
@@ -117,7 +121,9 @@ struct ModulePrinter {
   func parameters(ofFunction function: Int, type: UInt32) -> String {
     guard Int(type) < module.types.count else { return "" }
     let type = module.types[Int(type)]
-    guard type.parameters.indices.contains(where: { names.localIdentifier(function: function, $0) != nil }) else { return signature(type) }
+    guard type.parameters.indices.contains(where: { names.localIdentifier(function: function, $0) != nil }) else {
+      return signature(type)
+    }
     let parameters = type.parameters.enumerated().map { index, type in
       " (param" + (names.localIdentifier(function: function, index).map { " \($0)" } ?? "") + " \(type))"
     }

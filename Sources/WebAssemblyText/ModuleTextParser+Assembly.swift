@@ -53,7 +53,9 @@ extension ModuleTextParser {
     }
     return NameSectionText(
       module: moduleName,
-      locals: localNames.map { (function: $0.function, names: $0.names.map { NameSectionText.Entry(index: $0.index, name: $0.name) }) },
+      locals: localNames.map {
+        (function: $0.function, names: $0.names.map { NameSectionText.Entry(index: $0.index, name: $0.name) })
+      },
       spaces: [
         .function: list(functionSpace), .type: list(typeSpace), .table: list(tableSpace), .memory: list(memorySpace),
         .global: list(globalSpace), .element: list(elementSpace), .data: list(dataSpace),

@@ -14,7 +14,9 @@ extension ModuleTextParser {
   ) throws(TextFormatError) -> Value {
     let token = cursor.token()
     // `inf` and `nan` look like keywords.
-    guard token.kind == .number || token.kind == .keyword || token.kind == .reserved else { throw cursor.unexpected("an \(type) number") }
+    guard token.kind == .number || token.kind == .keyword || token.kind == .reserved else {
+      throw cursor.unexpected("an \(type) number")
+    }
     let value: Value?
     do {
       value = try read(cursor.slice(token))
@@ -23,7 +25,10 @@ extension ModuleTextParser {
     }
     guard let value else {
       let isPattern = cursor.isKeyword("nan:canonical") || cursor.isKeyword("nan:arithmetic")
-      if token.kind == .keyword && (isPattern || !cursor.hasPrefix("nan:")) || token.kind == .number && isWellFormedNumber(token) { throw cursor.unexpected("an \(type) number") }
+      if token.kind == .keyword && (isPattern || !cursor.hasPrefix("nan:")) || token.kind == .number && isWellFormedNumber(token)
+      {
+        throw cursor.unexpected("an \(type) number")
+      }
       throw cursor.error("unknown operator \(cursor.text(token))", at: token)
     }
     cursor.index += 1
@@ -58,9 +63,12 @@ extension ModuleTextParser {
     while cursor.kind(written) == .number || cursor.kind(written) == .reserved || cursor.hasPrefix("nan", written)
       || cursor.isKeyword("inf", written)
     { written += 1 }
-    let hasWrongWord = (0..<written).contains { cursor.kind($0) == .reserved || cursor.kind($0) == .number && !isWellFormedNumber(cursor.token($0)) }
+    let hasWrongWord = (0..<written).contains {
+      cursor.kind($0) == .reserved || cursor.kind($0) == .number && !isWellFormedNumber(cursor.token($0))
+    }
     guard written == laneCount || hasWrongWord else {
-      throw cursor.error("wrong number of lane literals: \(cursor.text(shapeToken)) has \(laneCount), found \(written)", at: shapeToken)
+      throw cursor.error(
+        "wrong number of lane literals: \(cursor.text(shapeToken)) has \(laneCount), found \(written)", at: shapeToken)
     }
     for _ in 0..<laneCount {
       switch (isFloat, bitCount) {

@@ -191,7 +191,9 @@ extension ModuleTextParser {
   mutating func parseElement() throws(TextFormatError) {
     let field = fieldToken
     _ = try cursor.takeIdentifier()
-    if cursor.takeKeyword("declare") { return try parseElementList(at: field, flagsForIndices: 3, prefix: ByteWriter(), isActive: false) }
+    if cursor.takeKeyword("declare") {
+      return try parseElementList(at: field, flagsForIndices: 3, prefix: ByteWriter(), isActive: false)
+    }
     var table: Int?
     if cursor.takeOpen("table") {
       table = try parseIndex(tableSpace)
@@ -200,7 +202,9 @@ extension ModuleTextParser {
       table = try parseIndex(tableSpace)
     }
     let isOffset = cursor.kind() == .leftParenthesis && !cursor.isOpen("item") && !cursor.isOpen("ref")
-    guard table != nil || isOffset else { return try parseElementList(at: field, flagsForIndices: 1, prefix: ByteWriter(), isActive: false) }
+    guard table != nil || isOffset else {
+      return try parseElementList(at: field, flagsForIndices: 1, prefix: ByteWriter(), isActive: false)
+    }
     let offset = try parseOffset()
     var prefix = ByteWriter()
     // A table that was written stays written, table 0 too.

@@ -56,7 +56,9 @@ extension ModuleTextParser {
   private mutating func checkLabel(_ expected: Name?) throws(TextFormatError) {
     let token = cursor.token()
     guard let name = try cursor.takeIdentifier() else { return }
-    guard expected?.string.utf8.elementsEqual(name.utf8) == true else { throw cursor.error("mismatching label \(cursor.text(token))", at: token) }
+    guard expected?.string.utf8.elementsEqual(name.utf8) == true else {
+      throw cursor.error("mismatching label \(cursor.text(token))", at: token)
+    }
   }
 
   private mutating func beginBlock(_ word: BlockWord, _ body: inout FunctionTextBody) throws(TextFormatError) {
@@ -242,7 +244,9 @@ extension ModuleTextParser {
     let token = cursor.token()
     if token.kind == .number { return Int(try cursor.expectUnsigned(bitCount: 32)) }
     guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("a label") }
-    guard let depth = body.labels.lastIndex(of: Name(name)) else { throw cursor.error("unknown label \(cursor.text(token))", at: token) }
+    guard let depth = body.labels.lastIndex(of: Name(name)) else {
+      throw cursor.error("unknown label \(cursor.text(token))", at: token)
+    }
     return body.labels.count - 1 - depth
   }
 
@@ -324,9 +328,12 @@ extension ModuleTextParser {
     guard isLaneLike else { throw cursor.unexpected("a lane index") }
     guard let value = try? NumberLiteral.unsigned(cursor.slice(token), bitCount: 8) else {
       var isTooLarge = isShuffle
-      do { isTooLarge = try isTooLarge || NumberLiteral.unsigned(cursor.slice(token), bitCount: 64) != nil } catch { isTooLarge = true }
+      do { isTooLarge = try isTooLarge || NumberLiteral.unsigned(cursor.slice(token), bitCount: 64) != nil } catch {
+        isTooLarge = true
+      }
       throw isTooLarge
-        ? cursor.error("i8 constant out of range: \(cursor.text(token)) is no lane index", at: token) : cursor.unexpected("a lane index")
+        ? cursor.error("i8 constant out of range: \(cursor.text(token)) is no lane index", at: token)
+        : cursor.unexpected("a lane index")
     }
     cursor.index += 1
     return UInt8(value)
@@ -338,7 +345,9 @@ extension ModuleTextParser {
   private mutating func parseShuffle(_ body: inout FunctionTextBody) throws(TextFormatError) {
     var lanes: [UInt8] = []
     while isLaneLike { lanes.append(try parseLane(isShuffle: true)) }
-    guard lanes.count == 16 else { throw cursor.error("invalid lane length: \(lanes.count) lanes, expected 16", at: cursor.token()) }
+    guard lanes.count == 16 else {
+      throw cursor.error("invalid lane length: \(lanes.count) lanes, expected 16", at: cursor.token())
+    }
     body.code.raw(lanes)
   }
 }

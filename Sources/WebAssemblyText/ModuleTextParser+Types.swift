@@ -37,7 +37,8 @@ extension ModuleTextParser {
 
   /// Words of the language that are no instructions and no types.
   static let structuralWords: Set = [
-    "type", "param", "result", "local", "func", "table", "memory", "global", "elem", "data", "export", "import", "mut", "then", "else",
+    "type", "param", "result", "local", "func", "table", "memory", "global", "elem", "data", "export", "import", "mut", "then",
+    "else",
     "end", "offset", "item", "declare", "module", "start",
   ]
 
@@ -55,7 +56,9 @@ extension ModuleTextParser {
   mutating func expectReferenceType() throws(TextFormatError) -> ValueTypeText {
     let token = cursor.token()
     let type = try expectValueType()
-    guard type.isReference else { throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token) }
+    guard type.isReference else {
+      throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token)
+    }
     return type
   }
 

@@ -152,7 +152,9 @@ enum NumberLiteral {
         fraction = mantissa[(point + 1)...]
         mantissa = mantissa[..<point]
       }
-      guard isDigits(mantissa, radix: radix), fraction.map({ $0.isEmpty || isDigits($0, radix: radix) }) ?? true else { return nil }
+      guard isDigits(mantissa, radix: radix), fraction.map({ $0.isEmpty || isDigits($0, radix: radix) }) ?? true else {
+        return nil
+      }
       var spelled = isHexadecimal ? "0x" : ""
       spelled += plain(mantissa)
       if let fraction, !fraction.isEmpty { spelled += "." + plain(fraction) }

@@ -15,7 +15,9 @@ struct ScriptParser {
     if parser.startsWithField {
       let module = try ModuleTextParser.translate(text)
       return Script(
-        commands: [ScriptCommand(.module(ScriptModule(name: nil, form: .binary(module.bytes), sourceMap: module.sourceMap)), line: 1)])
+        commands: [
+          ScriptCommand(.module(ScriptModule(name: nil, form: .binary(module.bytes), sourceMap: module.sourceMap)), line: 1)
+        ])
     }
     let commands = try parser.parseCommands()
     guard parser.cursor.kind() == .endOfText else { throw parser.cursor.unexpected("a command") }
@@ -29,7 +31,8 @@ struct ScriptParser {
 
   private var startsWithField: Bool {
     cursor.isOpen("func") || cursor.isOpen("type") || cursor.isOpen("import") || cursor.isOpen("memory") || cursor.isOpen("table")
-      || cursor.isOpen("global") || cursor.isOpen("export") || cursor.isOpen("start") || cursor.isOpen("elem") || cursor.isOpen("data")
+      || cursor.isOpen("global") || cursor.isOpen("export") || cursor.isOpen("start") || cursor.isOpen("elem")
+      || cursor.isOpen("data")
   }
 
   private func line(of token: Token) -> (line: Int, column: Int) {

@@ -92,7 +92,9 @@ struct TokenCursor {
 
   func identifierName(_ token: Token) throws(TextFormatError) -> String {
     let nameStart = token.range.lowerBound + 1
-    guard bytes[nameStart] == UInt8(ascii: "\"") else { return String(decoding: bytes[nameStart..<token.range.upperBound], as: UTF8.self) }
+    guard bytes[nameStart] == UInt8(ascii: "\"") else {
+      return String(decoding: bytes[nameStart..<token.range.upperBound], as: UTF8.self)
+    }
     return String(decoding: try StringLiteral.bytes(of: nameStart..<token.range.upperBound, in: bytes), as: UTF8.self)
   }
 

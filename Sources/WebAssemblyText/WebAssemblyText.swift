@@ -13,7 +13,9 @@ public enum WebAssemblyText {
   public static func binary(of text: [UInt8]) throws(TextFormatError) -> [UInt8] { try translate(text).bytes }
 
   /// The binary form of the text of one module, and for each offset in it the place in the text: for the errors of a validator.
-  public static func translate(_ text: [UInt8]) throws(TextFormatError) -> TranslatedModule { try ModuleTextParser.translate(text) }
+  public static func translate(_ text: [UInt8]) throws(TextFormatError) -> TranslatedModule {
+    try ModuleTextParser.translate(text)
+  }
 
   /// The commands of a script. Text modules in it are translated; quoted ones are left as text.
   public static func script(_ text: [UInt8]) throws(TextFormatError) -> Script { try ScriptParser.parse(text) }

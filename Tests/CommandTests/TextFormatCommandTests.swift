@@ -41,7 +41,9 @@ struct TextFormatCommandTests {
     #expect(try bytes(second) == binary)
   }
 
-  @Test("a committed program survives wasm2wat and wat2wasm", arguments: ["models/programs/llama.wasm", "models/programs/kernels.wasm"])
+  @Test(
+    "a committed program survives wasm2wat and wat2wasm",
+    arguments: ["models/programs/llama.wasm", "models/programs/kernels.wasm"])
   func program(path: String) throws {
     let (folder, _, output) = try folder()
     defer { withExtendedLifetime(folder) {} }
@@ -62,7 +64,8 @@ struct TextFormatCommandTests {
   func customSections() throws {
     let (folder, _, output) = try folder()
     defer { withExtendedLifetime(folder) {} }
-    #expect(try BinderyExecutable.run(["wat2wasm", "-", "-o", output], input: #"(module (func $f) (@custom "note" "hi"))"#).status == 0)
+    #expect(
+      try BinderyExecutable.run(["wat2wasm", "-", "-o", output], input: #"(module (func $f) (@custom "note" "hi"))"#).status == 0)
     #expect(try BinderyExecutable.run(["wasm2wat", output]).output.contains(#"(@custom "note" "hi")"#))
     let without = try BinderyExecutable.run(["wasm2wat", output, "--no-custom"]).output
     #expect(!without.contains("@custom") && without.contains("$f"))
@@ -80,11 +83,13 @@ struct TextFormatCommandTests {
     let result = try BinderyExecutable.run([command, path])
     #expect(result.status == 1 && !result.wasSignalled && result.output.isEmpty, "\(result)", sourceLocation: sourceLocation)
     let lines = result.errors.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-    #expect(lines.first?.hasPrefix("bindery: \(path):\(line):\(column): ") == true, "\(result.errors)", sourceLocation: sourceLocation)
+    #expect(
+      lines.first?.hasPrefix("bindery: \(path):\(line):\(column): ") == true, "\(result.errors)", sourceLocation: sourceLocation)
     #expect(lines.first?.contains(message) == true, "\(result.errors)", sourceLocation: sourceLocation)
     let source = text.split(separator: "\n", omittingEmptySubsequences: false)[line - 1]
     #expect(lines.count > 2 && lines[1] == "\(line) | \(source)", "\(result.errors)", sourceLocation: sourceLocation)
-    #expect(lines.count > 2 && lines[2] == "  | " + String(repeating: " ", count: column - 1) + "^", sourceLocation: sourceLocation)
+    #expect(
+      lines.count > 2 && lines[2] == "  | " + String(repeating: " ", count: column - 1) + "^", sourceLocation: sourceLocation)
   }
 
   @Test("errors of a text show the line and a marker", arguments: ["wat2wasm", "validate"])
@@ -94,7 +99,8 @@ struct TextFormatCommandTests {
     try expectPlace(command, "(module\n  (func (call $g)))", line: 2, column: 15, message: "unknown func $g")
     try expectPlace(command, "(module\n  (func \"x", line: 2, column: 9, message: "unclosed string")
     try expectPlace(command, "(module\n  (func (result i32)\n    i64.const 1))", line: 3, column: 16, message: "type mismatch")
-    try expectPlace(command, "(module\n  (func (i32.add (i32.const 1) (f32.const 1)) drop))", line: 2, column: 10, message: "type mismatch")
+    try expectPlace(
+      command, "(module\n  (func (i32.add (i32.const 1) (f32.const 1)) drop))", line: 2, column: 10, message: "type mismatch")
     try expectPlace(command, "(module (memory 1)\n  (export \"a\" (memory 3)))", line: 2, column: 4, message: "unknown memory")
   }
 
@@ -147,7 +153,8 @@ struct TextFormatCommandTests {
     if command.contains("2w") {
       let (other, good, _) = try self.folder()
       defer { withExtendedLifetime(other) {} }
-      #expect(try BinderyExecutable.run(["wat2wasm", good, "-o", "/no-such-folder/x.wasm"]).errors.contains("/no-such-folder/x.wasm"))
+      #expect(
+        try BinderyExecutable.run(["wat2wasm", good, "-o", "/no-such-folder/x.wasm"]).errors.contains("/no-such-folder/x.wasm"))
     }
   }
 
@@ -183,12 +190,14 @@ struct TextFormatCommandTests {
     let unread = try BinderyExecutable.run(["wast", bad])
     #expect(unread.status == 1 && unread.output.hasPrefix("\(bad):3:2: unexpected token bad"))
     let failing = try folder.write(
-      Array("\(module)\n  (assert_return (invoke \"f\") (i32.const 2))\n(assert_trap (invoke \"f\") \"x\")".utf8), to: "failing.wast")
+      Array("\(module)\n  (assert_return (invoke \"f\") (i32.const 2))\n(assert_trap (invoke \"f\") \"x\")".utf8),
+      to: "failing.wast")
     let failed = try BinderyExecutable.run(["wast", good, failing])
     #expect(failed.status == 1 && failed.errors.contains("2 commands failed in 1 of 2 files"))
     #expect(
       failed.output.split(separator: "\n") == [
-        "\(failing):2:3: expected (i32.const 2), found (i32.const 1)", "\(failing):3:1: expected the trap `x`, but nothing trapped",
+        "\(failing):2:3: expected (i32.const 2), found (i32.const 1)",
+        "\(failing):3:1: expected the trap `x`, but nothing trapped",
         "1 passed, 2 failed, 0 skipped",
       ])
     let json = try #require(try BinderyExecutable.run(["wast", good, failing, "--json"]).json)

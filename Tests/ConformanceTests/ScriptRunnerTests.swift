@@ -114,24 +114,25 @@ import WebAssemblyText
   @Test func `two threads run at the same time`() throws {
     // Two threads that hand a number back and forth: both must run at the same time.
     let report = try run(
-      Self.sharing + (0..<2).map { index in
-        """
-        (thread $T\(index) (shared (module $M))
-          (register "M" $M)
-          (module (memory (import "M" "m") 1 1 shared)
-            (func (export "run") (local $i i32)
-              (loop $next
-                (loop $spin (br_if $spin (i32.ne (i32.and (i32.load (i32.const 0)) (i32.const 1)) (i32.const \(index)))))
-                (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
-                (local.set $i (i32.add (local.get $i) (i32.const 1)))
-                (br_if $next (i32.lt_u (local.get $i) (i32.const 100))))))
-          (assert_return (invoke "run")))
-        """
-      }.joined(separator: "\n") + """
-        (wait $T0) (wait $T1)
-        (module (memory (import "M" "m") 1 1 shared) (func (export "get") (result i32) (i32.load (i32.const 0))))
-        (assert_return (invoke "get") (i32.const 200))
-        """)
+      Self.sharing
+        + (0..<2).map { index in
+          """
+          (thread $T\(index) (shared (module $M))
+            (register "M" $M)
+            (module (memory (import "M" "m") 1 1 shared)
+              (func (export "run") (local $i i32)
+                (loop $next
+                  (loop $spin (br_if $spin (i32.ne (i32.and (i32.load (i32.const 0)) (i32.const 1)) (i32.const \(index)))))
+                  (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+                  (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                  (br_if $next (i32.lt_u (local.get $i) (i32.const 100))))))
+            (assert_return (invoke "run")))
+          """
+        }.joined(separator: "\n") + """
+          (wait $T0) (wait $T1)
+          (module (memory (import "M" "m") 1 1 shared) (func (export "get") (result i32) (i32.load (i32.const 0))))
+          (assert_return (invoke "get") (i32.const 200))
+          """)
     #expect(report.failures.isEmpty, "\(report.failures)")
     #expect(report.passedCount == 3)
   }

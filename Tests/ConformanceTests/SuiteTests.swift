@@ -12,7 +12,8 @@ import _TestSupport
 @Suite(
   "The official suite",
   .enabled(
-    if: Repository.sharedPath("conformance/wasm-suite") != nil, "the folder with the official suite is not there (set BINDERY_SHARED)"))
+    if: Repository.sharedPath("conformance/wasm-suite") != nil,
+    "the folder with the official suite is not there (set BINDERY_SHARED)"))
 struct SuiteTests {
   static let root = Repository.sharedPath("conformance/wasm-suite")
 
@@ -56,7 +57,8 @@ struct SuiteTests {
     #expect(report.passedCount == Self.assertionCounts[file])
     let found = Set(report.remarks.map { "\(file):\($0.line) \($0.text)" })
     let listed = Self.remarks.filter { $0.hasPrefix(file + ":") }
-    #expect(found == listed, "found but not listed: \(found.subtracting(listed)); listed but not found: \(listed.subtracting(found))")
+    #expect(
+      found == listed, "found but not listed: \(found.subtracting(listed)); listed but not found: \(listed.subtracting(found))")
   }
 
   @Test("every command of a script in the JSON form holds", arguments: files)

@@ -41,25 +41,27 @@ struct ErrorPlaceTests {
   }
 
   /// The line at which a validator's offset lies in the text; the marker stands in front of `at`.
-  @Test("validation errors lead back to the text", arguments: [
-    ("(module\n (func (result i32)\n  (i32.add (i32.const 1)\n   (f32.const 2))))", 3, "i32.add"),
-    ("(module\n (func (result i32)\n  i64.const 1\n ))", 4, ")"),
-    ("(module\n (func (local i32)\n  local.get 1\n  drop))", 3, "local.get"),
-    ("(module (memory 1)\n (func\n  (block\n   (if (i32.const 1) (then (br 9)))))\n)", 4, "br 9"),
-    ("(module\n (func (block (result i32))\n  drop))", 2, ")"),
-    ("(module\n (func (if (result i32) (i32.const 1) (then (i32.const 1))) drop))", 2, ")"),
-    ("(module\n (func block (result i32)\n  i64.const 3\n  end drop))", 4, "end"),
-    ("(module\n (global i32\n  (f32.const 1)))", 3, ")"),
-    ("(module\n (memory 3 2))", 2, "memory"),
-    ("(module (import \"a\" \"b\"\n  (memory 3 2)))", 1, "import"),
-    ("(module\n (table 3 2 funcref))", 2, "table"),
-    ("(module\n (func)\n (export \"a\" (func 7)))", 3, "export"),
-    ("(module (func (export \"a\"))\n  (func\n (export \"a\")))", 3, "(export"),
-    ("(module\n (func (param i32))\n (start 0))", 3, "start"),
-    ("(module (memory 1)\n (data (i32.const 0) \"a\")\n (data (memory 4) (i32.const 0) \"a\"))", 3, "data"),
-    ("(module (table 1 funcref)\n (elem (i64.const 0)\n  func))", 2, "elem|)|i64.const"),
-    ("(module\n (func)\n (func (type 4)))", 3, "func"),
-  ])
+  @Test(
+    "validation errors lead back to the text",
+    arguments: [
+      ("(module\n (func (result i32)\n  (i32.add (i32.const 1)\n   (f32.const 2))))", 3, "i32.add"),
+      ("(module\n (func (result i32)\n  i64.const 1\n ))", 4, ")"),
+      ("(module\n (func (local i32)\n  local.get 1\n  drop))", 3, "local.get"),
+      ("(module (memory 1)\n (func\n  (block\n   (if (i32.const 1) (then (br 9)))))\n)", 4, "br 9"),
+      ("(module\n (func (block (result i32))\n  drop))", 2, ")"),
+      ("(module\n (func (if (result i32) (i32.const 1) (then (i32.const 1))) drop))", 2, ")"),
+      ("(module\n (func block (result i32)\n  i64.const 3\n  end drop))", 4, "end"),
+      ("(module\n (global i32\n  (f32.const 1)))", 3, ")"),
+      ("(module\n (memory 3 2))", 2, "memory"),
+      ("(module (import \"a\" \"b\"\n  (memory 3 2)))", 1, "import"),
+      ("(module\n (table 3 2 funcref))", 2, "table"),
+      ("(module\n (func)\n (export \"a\" (func 7)))", 3, "export"),
+      ("(module (func (export \"a\"))\n  (func\n (export \"a\")))", 3, "(export"),
+      ("(module\n (func (param i32))\n (start 0))", 3, "start"),
+      ("(module (memory 1)\n (data (i32.const 0) \"a\")\n (data (memory 4) (i32.const 0) \"a\"))", 3, "data"),
+      ("(module (table 1 funcref)\n (elem (i64.const 0)\n  func))", 2, "elem|)|i64.const"),
+      ("(module\n (func)\n (func (type 4)))", 3, "func"),
+    ])
   func validationErrors(text: String, line: Int, at: String) throws {
     let translated = try WebAssemblyText.translate(Array(text.utf8))
     let module = try Module.parse(translated.bytes)

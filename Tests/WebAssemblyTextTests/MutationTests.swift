@@ -46,7 +46,8 @@ struct MutationTests {
       case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
       case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
       case 2: bytes.removeSubrange(index..<(index + length))
-      case 3: bytes.insert(contentsOf: Array(bytes[index..<(index + length)]), at: Int.random(in: 0...bytes.count, using: &generator))
+      case 3:
+        bytes.insert(contentsOf: Array(bytes[index..<(index + length)]), at: Int.random(in: 0...bytes.count, using: &generator))
       case 4: bytes.removeLast(bytes.count - index)
       case 5: bytes[index] = [0xFF, 0x80, 0x7F, 0x00, 0x28, 0x29, 0x22, 0x3B].randomElement(using: &generator)!
       default: bytes.insert(UInt8.random(in: 0x20..<0x7F, using: &generator), at: index)
@@ -90,7 +91,8 @@ struct MutationTests {
           _ = try Self.use(module.bytes)
         } catch { Issue.record("seed \(seed), round \(round): \(error)\n\(String(decoding: text, as: UTF8.self))") }
       } catch {
-        #expect(error.offset >= 0 && error.offset <= text.count && error.line >= 1 && error.column >= 1, "seed \(seed), round \(round)")
+        #expect(
+          error.offset >= 0 && error.offset <= text.count && error.line >= 1 && error.column >= 1, "seed \(seed), round \(round)")
         #expect(error.place.excerpt.hasSuffix("^"), "seed \(seed), round \(round)")
       }
       do throws(TextFormatError) {
@@ -121,12 +123,15 @@ struct MutationTests {
   func noise(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     let words = [
-      "(", ")", "module", "func", "(func", "param", "i32", "\"a\"", "$x", "0", "-1", "nan", "(module", "i32.const", "block", "end", "(then", "if",
-      "(memory", "1", "(data", "(elem", "(assert_return", "(invoke", "(result", "(@custom", "(@a", "select", "br_table", "v128.const", "i32x4",
+      "(", ")", "module", "func", "(func", "param", "i32", "\"a\"", "$x", "0", "-1", "nan", "(module", "i32.const", "block",
+      "end", "(then", "if",
+      "(memory", "1", "(data", "(elem", "(assert_return", "(invoke", "(result", "(@custom", "(@a", "select", "br_table",
+      "v128.const", "i32x4",
     ]
     for round in 0..<800 {
       let bytes = (0..<Int.random(in: 0...60, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
-      let text = (0..<Int.random(in: 0...40, using: &generator)).map { _ in words.randomElement(using: &generator)! }.joined(separator: " ")
+      let text = (0..<Int.random(in: 0...40, using: &generator)).map { _ in words.randomElement(using: &generator)! }.joined(
+        separator: " ")
       for input in [bytes, [0x00, 0x61, 0x73, 0x6D, 1, 0, 0, 0] + bytes, Array(text.utf8)] {
         do {
           _ = try Self.use(input)

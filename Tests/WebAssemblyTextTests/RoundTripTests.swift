@@ -31,7 +31,8 @@ struct RoundTripTests {
   /// Scripts with binaries written by hand that say the same in more bytes than needed: over-long numbers, an explicit page size
   /// of 65 536, empty sections, groups of no locals. Their modules still have to print the same once read back.
   static let handWritten: Set = [
-    "core/binary.wast", "core/binary-leb128.wast", "core/custom.wast", "core/select.wast", "core/float_literals.wast", "core/align.wast",
+    "core/binary.wast", "core/binary-leb128.wast", "core/custom.wast", "core/select.wast", "core/float_literals.wast",
+    "core/align.wast",
     "multi-memory/binary0.wast", "custom-page-sizes/custom-page-sizes.wast", "custom-page-sizes/custom-page-sizes-invalid.wast",
     "custom-page-sizes/memory_max.wast", "custom-page-sizes/memory_max_i64.wast",
   ]
@@ -89,10 +90,14 @@ struct RoundTripTests {
     #expect(try WebAssemblyText.binary(of: Array(shown.utf8)) == named)
   }
 
-  @Test("misplaced and malformed annotations are refused", arguments: [
-    #"(module (@custom))"#, #"(module (@custom x "a"))"#, #"(module (@custom "a" (before)))"#, #"(module (@custom "a" (before last)))"#,
-    #"(module (@custom "a" (after code))"#, #"(module (@custom "\ff"))"#, #"(module (func (@custom "a")))"#, #"(module (@custom "a" 1))"#,
-  ])
+  @Test(
+    "misplaced and malformed annotations are refused",
+    arguments: [
+      #"(module (@custom))"#, #"(module (@custom x "a"))"#, #"(module (@custom "a" (before)))"#,
+      #"(module (@custom "a" (before last)))"#,
+      #"(module (@custom "a" (after code))"#, #"(module (@custom "\ff"))"#, #"(module (func (@custom "a")))"#,
+      #"(module (@custom "a" 1))"#,
+    ])
   func wrongAnnotations(text: String) {
     #expect(throws: TextFormatError.self) { try WebAssemblyText.binary(of: Array(text.utf8)) }
   }

@@ -22,7 +22,9 @@ struct SuiteTextTests {
     let object = try #require(try JSONSerialization.jsonObject(with: json) as? [String: Any])
     let commands = try #require(object["commands"] as? [[String: Any]])
     return commands.compactMap { command in
-      guard let line = command["line"] as? Int, let offset = command["offset"] as? Int, let size = command["size"] as? Int else { return nil }
+      guard let line = command["line"] as? Int, let offset = command["offset"] as? Int, let size = command["size"] as? Int else {
+        return nil
+      }
       return (line, command["module_type"] as? String == "text" ? nil : Array(bin[offset..<(offset + size)]))
     }
   }
