@@ -14,13 +14,10 @@ struct ProcessProbe: Codable, Sendable {
 
   static func now() throws(VirtualMemoryError) -> ProcessProbe {
     let memory = try ProcessMemory.current()
-    var usage = rusage()
-    // SAFETY: the call fills the structure.
-    _ = unsafe getrusage(Self.ownUsage, &usage)
     return ProcessProbe(
       rssAnonBytes: memory.residentAnonymousByteCount, rssFileBytes: memory.residentFileByteCount,
       pssBytes: memory.proportionalByteCount, pageTableBytes: memory.pageTableByteCount,
-      minorFaultCount: usage.ru_minflt, majorFaultCount: usage.ru_majflt)
+      minorFaultCount: memory.minorFaultCount, majorFaultCount: memory.majorFaultCount)
   }
 
   /// What has been added since another probe.
@@ -39,12 +36,6 @@ struct ProcessProbe: Codable, Sendable {
       pageTableBytes: sum.pageTableBytes / count, minorFaultCount: sum.minorFaultCount / count,
       majorFaultCount: sum.majorFaultCount / count)
   }
-
-  #if os(Linux)
-    private static let ownUsage = RUSAGE_SELF.rawValue
-  #else
-    private static let ownUsage = RUSAGE_SELF
-  #endif
 }
 
 /// The bytes of memory that the system could give out without swapping, from /proc/meminfo; nil where there is no such file.

@@ -70,13 +70,13 @@ final class WeightGuest {
         Function(store: store, type: type, name: "bench.read") { _, arguments, results in
           let address = arguments.i64(0)
           let byteCount = min(UInt64(arguments.i32(1)), file.byteCount - min(address, file.byteCount))
-          try Self.read(file, at: address, byteCount: byteCount, into: memory)
+          try memory.readFile(FileRegion(file: file, offset: address, byteCount: byteCount), at: address)
           results.set(UInt32(byteCount))
         }))
     instance = try Instance(store: store, module: program.module, imports: imports)
     switch program.loading {
     case .map: try memory.bind(file, at: 0, mode: .readOnly)
-    case .read: try Self.read(file, at: 0, byteCount: byteCount, into: memory)
+    case .read: try memory.readFile(FileRegion(file), at: 0)
     case .copy: try memory.write(file.read(at: 0, byteCount: Int(byteCount)), address: 0)
     case .chunked: try call("load")
     }
@@ -92,16 +92,6 @@ final class WeightGuest {
     guard let function = instance.function(name) else { preconditionFailure("the guest below exports '\(name)'") }
     guard case .i64(let result) = try function(.i64(byteCount)).first else { return 0 }
     return result
-  }
-
-  private static func read(_ file: RegularFile, at offset: UInt64, byteCount: UInt64, into memory: Memory) throws {
-    guard byteCount > 0 else { return }
-    var failure: VirtualMemoryError?
-    try unsafe memory.withUnsafeWritableBytes(address: offset, byteCount: byteCount) { buffer in
-      // SAFETY: the memory checked the range; the file writes at most the buffer's count.
-      do throws(VirtualMemoryError) { try unsafe file.read(at: offset, into: buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
   }
 
   /// `sum` goes over whole multiples of 64 bytes: files of weights for this benchmark are multiples of 64 KiB.

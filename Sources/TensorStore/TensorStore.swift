@@ -108,7 +108,7 @@ public final class TensorStore: Sendable {
       case .map: try memory.bind(file, at: address, mode: .readOnly)
       case .read:
         try mapPages(memory, address, byteCount, path)
-        try readInPlace(memory, file, at: address)
+        try memory.readFile(FileRegion(file), at: address)
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       case .copy:
         let buffer = try file.read(at: 0, byteCount: Int(file.byteCount))
@@ -132,16 +132,6 @@ public final class TensorStore: Sendable {
     guard try memory.map(address: address, byteCount: byteCount, protection: .readWrite) else {
       throw TensorStoreError(.environment, path: path, "\(byteCount) bytes of memory for it were refused by the system")
     }
-  }
-
-  /// read() straight into the guest's pages.
-  private static func readInPlace(_ memory: Memory, _ file: RegularFile, at address: UInt64) throws {
-    var failure: VirtualMemoryError?
-    try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: file.byteCount) { buffer in
-      // SAFETY: the memory checked the range; the file writes at most the buffer's count.
-      do throws(VirtualMemoryError) { try unsafe file.read(at: 0, into: buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
   }
 
   /// The header, read where it lies in the memory: the file is mapped once, not a second time for its header.

@@ -12,6 +12,9 @@ public struct ProcessMemory: Hashable, Sendable {
   public var pageTableByteCount = 0
   /// The highest total of resident pages so far.
   public var residentPeakByteCount = 0
+  /// Page faults since the process began: those served from memory, and those that read from a device.
+  public var minorFaultCount = 0
+  public var majorFaultCount = 0
 
   public var residentByteCount: Int { residentAnonymousByteCount + residentFileByteCount }
 
@@ -24,8 +27,17 @@ public struct ProcessMemory: Hashable, Sendable {
     memory.residentFileByteCount = (status["RssFile"] ?? 0) + (status["RssShmem"] ?? 0)
     memory.residentPeakByteCount = status["VmHWM"] ?? 0
     memory.pageTableByteCount = status["VmPTE"] ?? 0
+    (memory.minorFaultCount, memory.majorFaultCount) = try faultCounts()
     memory.proportionalByteCount = try fields(of: "/proc/self/smaps_rollup")["Pss"] ?? 0
     return memory
+  }
+
+  /// Fields 10 and 12 of /proc/self/stat. The name of the program, field 2, stands in parentheses and may hold spaces.
+  private static func faultCounts() throws(VirtualMemoryError) -> (minor: Int, major: Int) {
+    let text = String(decoding: try contents(of: "/proc/self/stat"), as: UTF8.self)
+    let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ").dropFirst()
+    let numbers = fields.map { Int($0) ?? 0 }
+    return numbers.count > 9 ? (numbers[7], numbers[9]) : (0, 0)
   }
 
   /// The number of mappings of this process: what the system limits per process (vm.max_map_count, 65530 by default).
