@@ -24,7 +24,10 @@ struct ModuleInput {
   }
 
   /// Whether the file claims to be a binary: by its first bytes, or by its name.
-  var isBinary: Bool { bytes.starts(with: [0x00, 0x61, 0x73, 0x6D]) || name.hasSuffix(".wasm") }
+  var isBinary: Bool { hasMagicNumber || name.hasSuffix(".wasm") }
+
+  /// A binary module begins with a zero byte and `asm`, no text does.
+  var hasMagicNumber: Bool { bytes.starts(with: [0x00, 0x61, 0x73, 0x6D]) }
 
   /// Parses a binary.
   func parseBinary() throws(ModuleProblem) -> Module {

@@ -23,6 +23,7 @@ struct Wat2WasmCommand: ParsableCommand {
 
   func run() throws {
     let input = try ModuleInput(file)
+    guard !input.hasMagicNumber else { throw CommandFailure("'\(input.name)' is a binary module already, expected a text") }
     let module = try reportingProblem { () throws(ModuleProblem) in try input.translateText(checking: !isUnchecked) }
     try writeOutput(module.bytes, to: output, isText: false)
   }

@@ -64,8 +64,9 @@ struct WastCommand: ParsableCommand {
     }
     guard output.failed == 0 else {
       let failing = results.filter { $0.failed > 0 }
+      let commands = output.failed == 1 ? "1 command" : "\(output.failed) commands"
       throw CommandFailure(
-        "\(output.failed) commands failed in \(failing.count) of \(results.count) files, first in '\(failing.first?.path ?? "")'")
+        "\(commands) failed in \(failing.count) of \(results.count) files, first in '\(failing.first?.path ?? "")'")
     }
   }
 

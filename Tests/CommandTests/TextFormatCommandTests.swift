@@ -123,6 +123,8 @@ struct TextFormatCommandTests {
     #expect(try BinderyExecutable.run(["wasm2wat", invalid]).status == 0)
     let text = try folder.write(Array("(module)".utf8), to: "text.wasm")
     #expect(try BinderyExecutable.run(["wasm2wat", text]).errors.contains("magic header not detected"))
+    let translated = try BinderyExecutable.run(["wat2wasm", invalid])
+    #expect(translated.status == 1 && translated.errors.contains("is a binary module already"))
   }
 
   @Test("an invalid module is translated on request only")
