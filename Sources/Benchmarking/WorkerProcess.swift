@@ -34,10 +34,12 @@ final class WorkerProcess {
       let more = output.fileHandleForReading.availableData
       guard !more.isEmpty else {
         process.waitUntilExit()
-        let reason = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+        let text = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+          .trimmingCharacters(in: .whitespacesAndNewlines)
+        // The child is this program: its sentence is the reason.
+        let reason = text.hasPrefix("bindery: ") ? String(text.dropFirst(9)) : text
         throw Failure(
-          description: "a measuring process ended with status \(process.terminationStatus)"
-            + (reason.isEmpty ? "" : ": \(reason.trimmingCharacters(in: .whitespacesAndNewlines))"))
+          description: reason.isEmpty ? "a measuring process ended with status \(process.terminationStatus)" : reason)
       }
       received += more
     }

@@ -26,6 +26,17 @@ public enum WeightLoading: String, Sendable, CaseIterable {
   }
 }
 
+/// When a session gives the memory of its activations back to the operating system. What was given back is faulted in again by the
+/// next pass, page by page; `bindery bench memory` measures both sides.
+public enum ScratchDiscardPolicy: Sendable, Hashable {
+  /// After every pass, each decoded token included.
+  case everyPass
+  /// After prefill and at the end of a generation; after a decode pass only if the activations take more than this.
+  case aboveByteCount(UInt64)
+  /// Only when the host calls `Session.discardScratch()`: when a session has been idle for a while, or never.
+  case manual
+}
+
 /// What all models of a host share.
 public struct HostOptions: Sendable {
   /// Threads that work on one tensor operation; nil: the cores at hand, at most 8.
@@ -36,9 +47,8 @@ public struct HostOptions: Sendable {
   public var sessionMemoryByteCountMax: UInt64?
   /// Rows of one prefill pass. More rows make matrix products more efficient, and activations larger.
   public var prefillRowCountMax = 512
-  /// Activations are given back to the operating system after prefill and at the end; after a decode pass only if the pass used
-  /// more than this many bytes, because giving back and faulting in a page costs more than a small pass should pay.
-  public var scratchKeptByteCountMax: UInt64 = 8 << 20
+  /// When activations are given back to the operating system.
+  public var scratchDiscard = ScratchDiscardPolicy.aboveByteCount(8 << 20)
 
   /// What a model program writes with `bindery.log`, line by line; nil: nothing is done with it.
   public var log: (@Sendable (String) -> Void)?

@@ -53,7 +53,7 @@ public struct SamplingOptions: Sendable, Hashable {
 
 /// The generator behind sampling: SplitMix64 (Steele, Lea, Flood 2014), written here so that a seed means the same tokens on
 /// every platform and in every version of the standard library.
-public struct SamplingGenerator: Sendable, Hashable {
+public struct SamplingGenerator: RandomNumberGenerator, Sendable, Hashable {
   private var state: UInt64
 
   public init(seed: UInt64) { state = seed }

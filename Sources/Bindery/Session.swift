@@ -56,6 +56,9 @@ public final class Session: Sendable {
     }
   }
 
+  /// Gives the memory of the activations back to the operating system, whatever the policy. Waits for a generation in progress.
+  public func discardScratch() { state.use { $0.discardScratch() } }
+
   /// Seconds for one pass over `rowCount` rows after `contextCount` positions: for benchmarks. Forgets the conversation.
   package func measurePass(rowCount: Int, contextCount: Int = 0, passCount: Int = 1) throws(BinderyError) -> Double {
     try use { (state) throws(BinderyError) in

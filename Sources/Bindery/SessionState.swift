@@ -229,11 +229,19 @@ struct SessionState {
     return logits
   }
 
-  /// Gives the activations back to the system: always after prefill and at the end; after a decode pass only where they are
-  /// large. (Giving back and faulting in again costs about 0.8 ms/MB: a tenth of a small model's pass.)
+  /// Gives the activations back to the system where the policy says so. (Giving back and faulting in again costs about 0.8 ms/MB:
+  /// a tenth of a small model's pass.)
   private mutating func discardScratch(isPrefill: Bool) {
+    switch options.scratchDiscard {
+    case .everyPass: discardScratch()
+    case .aboveByteCount(let byteCount): if isPrefill || program.memories.scratch.byteCount > byteCount { discardScratch() }
+    case .manual: break
+    }
+  }
+
+  mutating func discardScratch() {
     let scratch = program.memories.scratch
-    guard scratch.pageCount > 0, isPrefill || scratch.byteCount > options.scratchKeptByteCountMax else { return }
+    guard scratch.pageCount > 0 else { return }
     // Counting first, discarding after: where the system does not tell what is resident, the whole size counts.
     let residentByteCount = (try? scratch.residentByteCount()) ?? scratch.byteCount
     if (try? scratch.clearPages(start: 0, count: scratch.pageCount)) != nil { scratchDiscardedByteCount += residentByteCount }

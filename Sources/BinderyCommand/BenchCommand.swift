@@ -5,7 +5,8 @@ import Foundation
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures.", 
-    subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchLLMCommand.self])
+    subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchMemoryCommand.self,
+      BenchMemoryWorkerCommand.self, BenchLLMCommand.self])
 }
 
 struct BenchLLMCommand: ParsableCommand {

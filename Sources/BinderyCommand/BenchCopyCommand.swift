@@ -74,12 +74,8 @@ struct BenchCopyCommand: ParsableCommand {
     let report: CopyBenchmark.Report
     do {
       report = try CopyBenchmark(try options()) { standardError("bench copy: \($0)\n") }.run()
-    } catch { throw CommandFailure("the benchmark could not be finished: \(error)") }
-    if let svg {
-      do { try Data(report.svg.utf8).write(to: URL(filePath: svg)) } catch {
-        throw CommandFailure("cannot write '\(svg)': \(reason(error))")
-      }
-    }
+    } catch { throw CommandFailure("the benchmark cannot go on: \(error)") }
+    try writeChart(report.svg, to: svg)
     if json { try printJSON(report) } else { standardOutput(report.markdown) }
   }
 }

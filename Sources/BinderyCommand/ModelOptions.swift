@@ -45,12 +45,12 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens a model given as a bundle's folder, the name of a bundle, or a weight file.
   func open(_ path: String, host: Bindery.Host) throws(CommandFailure) -> Model {
-    try failing { () throws(BinderyError) in
-      // `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
-      let isThere = FileManager.default.fileExists(atPath: path)
-      let place = isThere ? path : (try? FetchCommand.find(path)) ?? path
-      return try host.openModel(at: place, programPath: program)
-    }
+    try failing { () throws(BinderyError) in try host.openModel(at: Self.resolve(path), programPath: program) }
+  }
+
+  /// `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
+  static func resolve(_ path: String) -> String {
+    FileManager.default.fileExists(atPath: path) ? path : (try? FetchCommand.find(path)) ?? path
   }
 }
 

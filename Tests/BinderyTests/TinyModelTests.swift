@@ -112,7 +112,7 @@ struct TinyModelTests {
   @Test("scratch goes back to the system, the cache when the session has ended")
   func memoryReturns() throws {
     let reference = try TinyModel.reference()
-    let host = try TinyModel.host { $0.scratchKeptByteCountMax = 0 }
+    let host = try TinyModel.host { $0.scratchDiscard = .everyPass }
     let session = try TinyModel.session(host)
     let result = try session.generate(
       GenerationRequest(promptTokens: Array(reference.perplexity_token_ids.prefix(200)), tokenCountMax: 4))
