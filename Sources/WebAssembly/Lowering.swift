@@ -12,6 +12,7 @@
 ///     memory.copy_from:B    from memory B (`0` or `main`: the guest's own) into NAME
 ///     memory.copy_to:B      from NAME into memory B
 ///
+/// `memory:0` and `memory:main` are the guest's own memory, so that `memory.discard` reaches it.
 /// New memories are imported behind those that the guest imports itself, so a memory that the guest defines gets a higher index;
 /// every use of it is renumbered, as are all functions. Only the name section is kept of the custom sections: the others
 /// (debugging information, relocations) describe the bytes as they were.
@@ -89,10 +90,14 @@ extension Lowering {
     }
   }
 
+  /// What the guest's own memory is called, where no other is declared by that name.
+  private static let ownNames = ["0", "main"]
+
   private mutating func importMemories(_ declarations: [MemoryDeclaration]) throws(LoweringError) {
     var declarations = declarations
     for index in intrinsics.keys.sorted() {
       guard let name = intrinsics[index]?.memory, !declarations.contains(where: { $0.name == name }) else { continue }
+      if Self.ownNames.contains(name), !module.memories.isEmpty { continue }
       declarations.append(MemoryDeclaration(name: name))
     }
     var added: UInt32 = 0
@@ -114,7 +119,7 @@ extension Lowering {
       rewriting.memoryIndices[index] = UInt32(index) + added
     }
     guard !module.memories.isEmpty else { return }
-    for own in ["0", "main"] where memories[own] == nil { memories[own] = (rewriting.memoryIndices[0], module.memories[0]) }
+    for own in Self.ownNames where memories[own] == nil { memories[own] = (rewriting.memoryIndices[0], module.memories[0]) }
   }
 
   /// The index of a memory that the guest imports itself from where the declaration says.

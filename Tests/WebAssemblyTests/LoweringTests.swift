@@ -84,6 +84,19 @@ import WebAssemblyText
     #expect(code[4].immediates == .memoryArgument(MemoryArgument(offset: 0, memory: 1, alignmentLog2: 0)))
   }
 
+  @Test(arguments: ["0", "main"]) func `the guest's own memory has instructions too`(name: String) throws {
+    let module = try lower(
+      """
+      (module
+        (import "memory:\(name)" "memory.discard" (func $discard (param i32 i32)))
+        (memory 1)
+        (func (call $discard (i32.const 0) (i32.const 65536))))
+      """)
+    let code = try instructions(module)
+    #expect(code.map(\.opcode) == [.i32Const, .i32Const, .memoryDiscard, .end] && code[2].immediates == .index(0))
+    #expect(module.imports.isEmpty && module.memories.count == 1)
+  }
+
   @Test(arguments: [
     ("v128.load32_lane@20#2", "(param i64 v128) (result v128)", "(i64.const 0) (v128.const i64x2 0 0)", "drop",
      Opcode.v128Load32Lane),
