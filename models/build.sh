@@ -11,15 +11,17 @@
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
-programs=(kernels llama)
+programs=(kernels llama)   # Embedded Swift
+allocators=(allocator allocator64)   # nothing but the allocator, for tests
 
 # -disable-lsr: LLVM's loop strength reduction replaces constant offsets of loads by additions; a JIT folds them back, an
 #   interpreter pays 7 to 13 % of the inner loops of the kernels for them.
 # -disable-stack-protector: a guest's stack lies at the bottom of its memory, an overflow traps.
 swift_flags=(-target wasm32-unknown-none-wasm -enable-experimental-feature Embedded -wmo -O -parse-as-library
   -Xllvm -disable-lsr -Xfrontend -disable-stack-protector -Xcc -msimd128 -Xcc -mrelaxed-simd -I models/guests/GuestKit/include)
-c_flags=(--target=wasm32 -O2 -ffreestanding)
+c_flags=(-O2 -ffreestanding -Wall -Werror -I models/guests/GuestKit/include -I models/guests/GuestKit)
 link_flags=(--no-entry --allow-undefined --gc-sections --strip-debug --stack-first -z stack-size=65536)
+allocator_exports=(--export={malloc,calloc,realloc,free,aligned_alloc,posix_memalign,malloc_usable_size,malloc_trim})
 memories=(--memory 'weights=bindery.weights i64 virtual 0 16777216' --memory 'cache=bindery.cache i64 virtual 0 16777216'
   --memory 'scratch=bindery.scratch i64 0 16777216')
 
@@ -35,7 +37,7 @@ sources() {
 # What a rebuild depends on beside the compiler: sources, headers, this script. And on `bindery lower`, which has no hash here:
 # a change of it that changes the output shows in --check.
 source_hashes() {
-  { printf '%s\n' models/build.sh models/guests/GuestKit/*.c models/guests/GuestKit/include/*
+  { printf '%s\n' models/build.sh models/guests/GuestKit/*.[ch] models/guests/GuestKit/include/* models/guests/allocator/*
     for program in "${programs[@]}"; do sources "$program"; done; } | sort -u | xargs sha256sum
 }
 
@@ -53,21 +55,31 @@ build() {  # build FOLDER
   ln -s "$PWD/models" "$folder/models"
   (
     cd "$folder"
-    for source in Allocator Runtime; do
-      clang "${c_flags[@]}" -c models/guests/GuestKit/$source.c -o $source.o
+    local bits kit=(Allocator HeapPages AllocationFault Runtime)
+    for bits in 32 64; do
+      for source in "${kit[@]}"; do
+        clang --target=wasm$bits "${c_flags[@]}" -c "models/guests/GuestKit/$source.c" -o "$source.$bits.o"
+      done
     done
     for program in "${programs[@]}"; do
       # shellcheck disable=SC2046
       swiftc "${swift_flags[@]}" -module-name "$program" -c $(sources "$program") -o "$program.o"
-      wasm-ld "${link_flags[@]}" "$program.o" Allocator.o Runtime.o -o "$program.linked.wasm"
+      wasm-ld "${link_flags[@]}" "$program.o" "${kit[@]/%/.32.o}" -o "$program.linked.wasm"
       "$bindery" lower "$program.linked.wasm" -o "$program.wasm" "${memories[@]}" >&2
+    done
+    for program in "${allocators[@]}"; do
+      bits=32
+      [ "$program" = allocator ] || bits=64
+      clang --target=wasm$bits "${c_flags[@]}" -c models/guests/allocator/Exports.c -o "$program.o"
+      wasm-ld -m wasm$bits "${link_flags[@]}" "${allocator_exports[@]}" "$program.o" "${kit[@]/%/.$bits.o}" -o "$program.linked.wasm"
+      "$bindery" lower "$program.linked.wasm" -o "$program.wasm" >&2
     done
   )
 }
 
 manifest() {  # manifest FOLDER
   echo "compiler $(compiler)"
-  (cd "$1" && for program in "${programs[@]}"; do sha256sum "$program.wasm"; done)
+  (cd "$1" && for program in "${programs[@]}" "${allocators[@]}"; do sha256sum "$program.wasm"; done)
   source_hashes
 }
 
@@ -77,7 +89,7 @@ case "${1:-}" in
   trap 'rm -rf "$temporary"' EXIT
   build "$temporary"
   mkdir -p models/programs
-  for program in "${programs[@]}"; do cp "$temporary/$program.wasm" models/programs/; done
+  for program in "${programs[@]}" "${allocators[@]}"; do cp "$temporary/$program.wasm" models/programs/; done
   manifest models/programs >models/programs/MANIFEST
   (cd models/programs && ls -l ./*.wasm)
   ;;
@@ -91,7 +103,7 @@ case "${1:-}" in
   temporary=$(mktemp -d)
   trap 'rm -rf "$temporary"' EXIT
   build "$temporary"
-  for program in "${programs[@]}"; do
+  for program in "${programs[@]}" "${allocators[@]}"; do
     cmp "$temporary/$program.wasm" "models/programs/$program.wasm" >&2 ||
       { echo "models/programs/$program.wasm differs from a rebuild: run models/build.sh and commit the result" >&2; exit 1; }
   done

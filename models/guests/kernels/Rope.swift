@@ -9,13 +9,15 @@ enum RotationTable {
   static let byteCount = 1 << 19
   static let pairCountMax = 256
   private nonisolated(unsafe) static var pairCount = 0
+  private nonisolated(unsafe) static var table: UnsafeMutableRawPointer?
 
   /// Prepares for lines of so many pairs.
   static func use(pairCount count: Int) {
     guard count != pairCount else { return }
-    // Also makes room, the first time.
-    _ = Workspace.reserve(0)
-    if pairCount != 0 { Workspace.persistent.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+    // Zeroed, and new pages are left untouched.
+    free(table)
+    table = calloc(1, Int(byteCount))
+    guard table != nil else { misuse("rope: memory 0 cannot grow; KiB needed for the table:", Int32(byteCount >> 10)) }
     pairCount = count
   }
 
@@ -24,7 +26,7 @@ enum RotationTable {
     let lineByteCount = (16 + 8 * pairCount + 15) & ~15
     // The base enters the choice of the line: some models use one base in some layers and another in others.
     let hash = UInt32(bitPattern: position) ^ (base.bitPattern &* 0x9e37_79b1) >> 24
-    let line = Workspace.persistent + Int(hash % UInt32(byteCount / lineByteCount)) * lineByteCount
+    let line = table! + Int(hash % UInt32(byteCount / lineByteCount)) * lineByteCount
     // Zero is not the key of any line: pairCount is at least 1.
     let key = SIMD4<UInt32>(UInt32(bitPattern: position), base.bitPattern, scale.bitPattern, UInt32(pairCount))
     if line.load(as: SIMD4<UInt32>.self) == key { return UnsafeRawPointer(line + 16) }
