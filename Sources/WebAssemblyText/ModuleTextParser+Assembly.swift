@@ -20,7 +20,8 @@ extension ModuleTextParser {
       section(identifier, count > 0 ? content : nil)
     }
     var typeSection = ByteWriter()
-    for type in types {
+    for (type, token) in zip(types, typeTokens) {
+      typeSection.mark(token)
       typeSection.byte(0x60)
       typeSection.valueTypes(type.parameters)
       typeSection.valueTypes(type.results)

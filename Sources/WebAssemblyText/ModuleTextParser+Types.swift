@@ -73,6 +73,7 @@ extension ModuleTextParser {
 
   /// `(type $name? (func (param ...)* (result ...)*))`, the cursor after `type`.
   mutating func parseTypeDefinition() throws(TextFormatError) {
+    let keyword = cursor.tokens[cursor.index - 1]
     let token = cursor.token()
     let name = try cursor.takeIdentifier()
     guard typeSpace.add(name) else { throw cursor.error("duplicate type \(cursor.text(token))", at: token) }
@@ -82,6 +83,7 @@ extension ModuleTextParser {
     try cursor.expectClose()
     if typeIndices[signature] == nil { typeIndices[signature] = types.count }
     types.append(signature)
+    typeTokens.append(keyword)
   }
 
   /// `(param ...)* (result ...)*` and the names of the parameters.
@@ -140,6 +142,7 @@ extension ModuleTextParser {
   mutating func typeIndex(of signature: Signature) -> Int {
     if let index = typeIndices[signature] { return index }
     types.append(signature)
+    typeTokens.append(fieldToken)
     typeIndices[signature] = types.count - 1
     return types.count - 1
   }

@@ -30,6 +30,8 @@ struct ModuleTextParser {
   var dataSpace = IndexSpace("data")
 
   var types: [Signature] = []
+  /// Where each type is written; of one that only an inline use makes, the field of the use.
+  var typeTokens: [Token] = []
   /// The first index of each signature: inline uses refer to it.
   var typeIndices: [Signature: Int] = [:]
 

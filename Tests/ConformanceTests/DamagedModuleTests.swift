@@ -12,9 +12,10 @@ struct DamagedModuleTests {
   /// The modules of our own scripts, which use every instruction that changes page states.
   private static let modules: [[UInt8]] = {
     let folder = Repository.fixture("memory-control")
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter { $0.hasSuffix(".wast") }.sorted() ?? []
-    return names.flatMap { name -> [[UInt8]] in
-      guard let text = try? Data(contentsOf: folder.appending(path: name)), let script = try? WebAssemblyText.script([UInt8](text))
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    return names.filter { $0.hasSuffix(".wast") }.sorted().flatMap { name -> [[UInt8]] in
+      guard let text = try? Data(contentsOf: folder.appending(path: name)),
+        let script = try? WebAssemblyText.script([UInt8](text))
       else { return [] }
       return script.commands.compactMap { command in
         if case .module(let module) = command.kind, case .binary(let bytes) = module.form { bytes } else { nil }

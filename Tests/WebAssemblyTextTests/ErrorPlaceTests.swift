@@ -72,6 +72,21 @@ struct ErrorPlaceTests {
     #expect(at.split(separator: "|").contains { rest.starts(with: $0.utf8) }, "\(place.excerpt)")
   }
 
+  @Test("what the parser of binaries refuses leads back to the text")
+  func unsupportedTypes() throws {
+    for (text, line, at) in [
+      ("(module\n (type $t (func))\n (type (func (param (ref $t)))))", 3, "type"),
+      ("(module\n (type $t (func))\n (func)\n (func (param (ref $t))))", 4, "func"),
+      ("(module\n (type $t (func))\n (func\n (local (ref $t))))", 3, "func"),
+    ] {
+      let translated = try WebAssemblyText.translate(Array(text.utf8))
+      let error = try #require(#expect(throws: WasmParseError.self) { try Module.parse(translated.bytes) })
+      let place = try #require(translated.sourceMap.place(ofByte: error.offset))
+      #expect(error.isUnsupported && place.line == line, "\(place.excerpt)")
+      #expect(text.utf8.dropFirst(place.offset).starts(with: at.utf8), "\(place.excerpt)")
+    }
+  }
+
   @Test("every function's code leads back to its lines")
   func everyInstruction() throws {
     let count = 300
