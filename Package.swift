@@ -83,7 +83,7 @@ let package = Package(
     // Layer 5
     .target(
       name: "Benchmarking",
-      dependencies: ["Bindery", "Charts", "WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory"], swiftSettings: strict),
+      dependencies: ["Bindery", "Charts", "ModelPrograms", "TensorOperations", "Tensors", "WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory"], swiftSettings: strict),
 
     // Layer 6
     .executableTarget(

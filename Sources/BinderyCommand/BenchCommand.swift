@@ -5,7 +5,7 @@ import Foundation
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures.", 
-    subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchMemoryCommand.self,
+    subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchKernelsCommand.self, BenchMemoryCommand.self,
       BenchMemoryWorkerCommand.self, BenchLLMCommand.self])
 }
 

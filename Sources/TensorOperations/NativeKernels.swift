@@ -21,6 +21,14 @@ package enum NativeKernels {
     return hasOpenBLAS ? "\(level), OpenBLAS" : level
   }
 
+  /// For benchmarks: runs `body` with the plain C kernels in the whole process.
+  package static func withPlainC<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let level = tk_level()
+    tk_set_level(CInt(TK_LEVEL_PORTABLE))
+    defer { tk_set_level(level) }
+    return try body()
+  }
+
   /// Whether dense products of many rows go to OpenBLAS in this build (package trait `OpenBLAS`).
   package static var hasOpenBLAS: Bool {
     #if OpenBLAS
