@@ -154,6 +154,7 @@ typedef uint32_t half_alias __attribute__((may_alias));
 #define E_f32x4(i) ((f32x4)*(const v128_alias *)SLOT_OF_WORD(i))
 #define E_f64x2(i) ((f64x2)*(const v128_alias *)SLOT_OF_WORD(i))
 #define E_u32x4(i) ((u32x4)*(const v128_alias *)SLOT_OF_WORD(i))
+#define V_AT(word, field) (*(const v128_alias *)(fp + (size_t)((const field_alias *)(pc + (word)))[field] * 8))
 #define H_i32(i) (*(const i32_alias *)SLOT_OF_HALF(i))
 #define H_i64(i) (*(const i64_alias *)SLOT_OF_HALF(i))
 

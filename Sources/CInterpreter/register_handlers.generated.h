@@ -3570,6 +3570,18 @@ H(i32x4_relaxed_dot_shr_add_s_s) { ENTER i8x16 a = S_i8x16(1); u8x16 b = S_u8x16
 H(i32x4_relaxed_dot_shr_add_s_a) { ENTER i8x16 a = S_i8x16(1); u8x16 b = S_u8x16(2); i32 c = S_i32(3); u32x4 d = E_u32x4(2); v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)shr_u_i8x16(b, c & 7), d)); Pa_v128(r); GO(3) }
 H(i32x4_relaxed_dot_shr_add_a_s) { ENTER i8x16 a = S_i8x16(1); u8x16 b = S_u8x16(2); i32 c = S_i32(3); u32x4 d = A_u32x4; v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)shr_u_i8x16(b, c & 7), d)); Ps_v128(r); GO(3) }
 H(i32x4_relaxed_dot_shr_add_a_a) { ENTER i8x16 a = S_i8x16(1); u8x16 b = S_u8x16(2); i32 c = S_i32(3); u32x4 d = A_u32x4; v128 r; r = (v128)(relaxed_dot_add(a, (i8x16)shr_u_i8x16(b, c & 7), d)); Pa_v128(r); GO(3) }
+H(i32x4_relaxed_dots2_add_s_s) { ENTER u32x4 c = (u32x4)V_AT(2, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); r = (v128)c; Ps_v128(r); GO(3) }
+H(i32x4_relaxed_dots2_add_s_a) { ENTER u32x4 c = (u32x4)V_AT(2, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); r = (v128)c; Pa_v128(r); GO(3) }
+H(i32x4_relaxed_dots2_add_a_s) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); r = (v128)c; Ps_v128(r); GO(3) }
+H(i32x4_relaxed_dots2_add_a_a) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); r = (v128)c; Pa_v128(r); GO(3) }
+H(i32x4_relaxed_dots4_add_s_s) { ENTER u32x4 c = (u32x4)V_AT(3, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); c = relaxed_dot_add((i8x16)V_AT(2, 1), (i8x16)V_AT(2, 2), c); c = relaxed_dot_add((i8x16)V_AT(2, 3), (i8x16)V_AT(3, 0), c); r = (v128)c; Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dots4_add_s_a) { ENTER u32x4 c = (u32x4)V_AT(3, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); c = relaxed_dot_add((i8x16)V_AT(2, 1), (i8x16)V_AT(2, 2), c); c = relaxed_dot_add((i8x16)V_AT(2, 3), (i8x16)V_AT(3, 0), c); r = (v128)c; Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dots4_add_a_s) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); c = relaxed_dot_add((i8x16)V_AT(2, 1), (i8x16)V_AT(2, 2), c); c = relaxed_dot_add((i8x16)V_AT(2, 3), (i8x16)V_AT(3, 0), c); r = (v128)c; Ps_v128(r); GO(4) }
+H(i32x4_relaxed_dots4_add_a_a) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)S_v128(2), c); c = relaxed_dot_add((i8x16)S_v128(3), (i8x16)V_AT(2, 0), c); c = relaxed_dot_add((i8x16)V_AT(2, 1), (i8x16)V_AT(2, 2), c); c = relaxed_dot_add((i8x16)V_AT(2, 3), (i8x16)V_AT(3, 0), c); r = (v128)c; Pa_v128(r); GO(4) }
+H(i32x4_relaxed_dot_nibbles_add_s_s) { ENTER u32x4 c = (u32x4)V_AT(2, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)(S_v128(2) & S_v128(3)), c); c = relaxed_dot_add((i8x16)V_AT(2, 0), (i8x16)shr_u_i8x16((u8x16)V_AT(2, 1), (i32)V_AT(2, 2)[0] & 7), c); r = (v128)c; Ps_v128(r); GO(3) }
+H(i32x4_relaxed_dot_nibbles_add_s_a) { ENTER u32x4 c = (u32x4)V_AT(2, 3); v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)(S_v128(2) & S_v128(3)), c); c = relaxed_dot_add((i8x16)V_AT(2, 0), (i8x16)shr_u_i8x16((u8x16)V_AT(2, 1), (i32)V_AT(2, 2)[0] & 7), c); r = (v128)c; Pa_v128(r); GO(3) }
+H(i32x4_relaxed_dot_nibbles_add_a_s) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)(S_v128(2) & S_v128(3)), c); c = relaxed_dot_add((i8x16)V_AT(2, 0), (i8x16)shr_u_i8x16((u8x16)V_AT(2, 1), (i32)V_AT(2, 2)[0] & 7), c); r = (v128)c; Ps_v128(r); GO(3) }
+H(i32x4_relaxed_dot_nibbles_add_a_a) { ENTER u32x4 c = A_u32x4; v128 r; c = relaxed_dot_add((i8x16)S_v128(1), (i8x16)(S_v128(2) & S_v128(3)), c); c = relaxed_dot_add((i8x16)V_AT(2, 0), (i8x16)shr_u_i8x16((u8x16)V_AT(2, 1), (i32)V_AT(2, 2)[0] & 7), c); r = (v128)c; Pa_v128(r); GO(3) }
 H(step_branch_i32_eq_s) { ENTER POLL; i32 a = S_i32(0) + (i32)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i32 b = S_i32(1); bool r; r = a == b; BRANCH(r, 3) }
 H(step_branch_i32_eq_i) { ENTER POLL; i32 a = S_i32(0) + (i32)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i32 b = (i32)((int64_t)pc[2] >> 32); bool r; r = a == b; BRANCH(r, 3) }
 H(step_branch_i32_ne_s) { ENTER POLL; i32 a = S_i32(0) + (i32)(int64_t)(int32_t)pc[2]; acc = a; *(i64_alias *)SLOT(0) = acc; i32 b = S_i32(1); bool r; r = a != b; BRANCH(r, 3) }
@@ -7271,6 +7283,18 @@ static const void *const NAME(table)[] = {
   (const void *)NAME(i32x4_relaxed_dot_shr_add_s_a),
   (const void *)NAME(i32x4_relaxed_dot_shr_add_a_s),
   (const void *)NAME(i32x4_relaxed_dot_shr_add_a_a),
+  (const void *)NAME(i32x4_relaxed_dots2_add_s_s),
+  (const void *)NAME(i32x4_relaxed_dots2_add_s_a),
+  (const void *)NAME(i32x4_relaxed_dots2_add_a_s),
+  (const void *)NAME(i32x4_relaxed_dots2_add_a_a),
+  (const void *)NAME(i32x4_relaxed_dots4_add_s_s),
+  (const void *)NAME(i32x4_relaxed_dots4_add_s_a),
+  (const void *)NAME(i32x4_relaxed_dots4_add_a_s),
+  (const void *)NAME(i32x4_relaxed_dots4_add_a_a),
+  (const void *)NAME(i32x4_relaxed_dot_nibbles_add_s_s),
+  (const void *)NAME(i32x4_relaxed_dot_nibbles_add_s_a),
+  (const void *)NAME(i32x4_relaxed_dot_nibbles_add_a_s),
+  (const void *)NAME(i32x4_relaxed_dot_nibbles_add_a_a),
   (const void *)NAME(step_branch_i32_eq_s),
   (const void *)NAME(step_branch_i32_eq_i),
   (const void *)NAME(step_branch_i32_ne_s),

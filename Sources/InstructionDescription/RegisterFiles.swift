@@ -84,6 +84,9 @@ private enum RegisterHandlerWriter {
         place("a", types[0], kinds[0], "S_\(types[0])(1)"), place("c", types[2], kinds[1], "E_\(types[2])(3)"),
       ]
     case .accumulateLoads: return ["\(types[2]) c = S_\(types[2])(1);"]
+    case .chain:
+      let type = types[0]
+      return [kinds[0] == "a" ? "\(type) c = A_\(type);" : "\(type) c = (\(type))V_AT(\(instruction.wordCount - 1), 3);"]
     case .quaternary:
       return (0..<3).map { "\(types[$0]) \(["a", "b", "c"][$0]) = S_\(types[$0])(\($0 + 1));" }
         + [place("d", types[3], kinds[0], "E_\(types[3])(2)")]

@@ -89,6 +89,24 @@ func fusedInstructions() -> [RegisterInstruction] {
       "i32x4_relaxed_dot_shr_add", .quaternary, ["i8x16", "u8x16", "i32", "u32x4"], result: vector, words: 3,
       note: "d + relaxed_dot(a, b >> c).", "r = (v128)(relaxed_dot_add(a, (i8x16)shr_u_i8x16(b, c & 7), d));"))
 
+  // Chains of dot products, added up. Operands in the order of the fields, a1 b1 a2 b2 ..., and c in the last field.
+  func dot(_ a: String, _ b: String) -> String { "c = relaxed_dot_add((i8x16)\(a), (i8x16)\(b), c); " }
+  table.append(
+    RegisterInstruction(
+      "i32x4_relaxed_dots2_add", .chain, ["u32x4"], result: vector, words: 3, note: "c + dot(a1, b1) + dot(a2, b2).",
+      dot("S_v128(1)", "S_v128(2)") + dot("S_v128(3)", "V_AT(2, 0)") + "r = (v128)c;"))
+  table.append(
+    RegisterInstruction(
+      "i32x4_relaxed_dots4_add", .chain, ["u32x4"], result: vector, words: 4, note: "The same with four products.",
+      dot("S_v128(1)", "S_v128(2)") + dot("S_v128(3)", "V_AT(2, 0)") + dot("V_AT(2, 1)", "V_AT(2, 2)")
+        + dot("V_AT(2, 3)", "V_AT(3, 0)") + "r = (v128)c;"))
+  table.append(
+    RegisterInstruction(
+      "i32x4_relaxed_dot_nibbles_add", .chain, ["u32x4"], result: vector, words: 3,
+      note: "c + dot(a1, b1 & mask) + dot(a2, b2 >> shift); fields a1 b1 mask a2 b2 shift c.",
+      dot("S_v128(1)", "(S_v128(2) & S_v128(3))")
+        + dot("V_AT(2, 0)", "shr_u_i8x16((u8x16)V_AT(2, 1), (i32)V_AT(2, 2)[0] & 7)") + "r = (v128)c;"))
+
   // The end of a counting loop: slot 0 += immediate (lower half of word 2), compared with slot 1 or the upper half of word 2.
   for (type, signed) in [("i32", "int32_t"), ("i64", "int64_t")] {
     for comparison in comparisons {

@@ -35,6 +35,8 @@ public struct RegisterInstruction: Sendable {
     case accumulateLoads
     /// Three vectors in slots, and a fourth operand in a slot or the accumulator.
     case quaternary
+    /// Any number of vectors in slots, and a sum `c` in a slot, named by the last field of the last word, or in the accumulator.
+    case chain
     /// Two integers, and a distance to jump to.
     case compareBranch
     case compareBranchCommutative
@@ -69,7 +71,7 @@ public struct RegisterInstruction: Sendable {
       case .operateLoad: ["ss", "as", "sp", "ap", "si", "ai"]
       case .accumulateLoad: ["sss", "ass", "sas", "ssp", "asp", "sap", "ssi", "asi", "sai"]
       case .accumulateLoads: [""]
-      case .quaternary: ["s", "a"]
+      case .quaternary, .chain: ["s", "a"]
       case .stepBranch: ["s", "i"]
       }
     }
@@ -78,7 +80,7 @@ public struct RegisterInstruction: Sendable {
     public var outcomes: [String] {
       switch self {
       case .nullary, .unary, .binary, .commutative, .integer, .integerCommutative, .ternary, .load, .loadLane,
-        .operateLoad, .accumulateLoad, .accumulateLoads, .quaternary, .atomic:
+        .operateLoad, .accumulateLoad, .accumulateLoads, .quaternary, .chain, .atomic:
         ["s", "a"]
       case .compareBranch, .compareBranchCommutative, .testBranch: ["f", "b"]
       case .store, .storeVector, .storeLane, .stepBranch, .consumer, .atomicStore, .special: [""]

@@ -582,62 +582,65 @@ enum RegisterOpcode: UInt16, CaseIterable {
   case f32x4RelaxedMaddLoadsM64 = 577
   case i32x4RelaxedDotAndAdd = 578
   case i32x4RelaxedDotShrAdd = 579
-  case stepBranchI32Eq = 580
-  case stepBranchI32Ne = 581
-  case stepBranchI32LtS = 582
-  case stepBranchI32LtU = 583
-  case stepBranchI32GtS = 584
-  case stepBranchI32GtU = 585
-  case stepBranchI32LeS = 586
-  case stepBranchI32LeU = 587
-  case stepBranchI32GeS = 588
-  case stepBranchI32GeU = 589
-  case stepBranchI64Eq = 590
-  case stepBranchI64Ne = 591
-  case stepBranchI64LtS = 592
-  case stepBranchI64LtU = 593
-  case stepBranchI64GtS = 594
-  case stepBranchI64GtU = 595
-  case stepBranchI64LeS = 596
-  case stepBranchI64LeU = 597
-  case stepBranchI64GeS = 598
-  case stepBranchI64GeU = 599
-  case atomicLoad8 = 600
-  case atomicLoad16 = 601
-  case atomicLoad32 = 602
-  case atomicLoad64 = 603
-  case atomicStore8 = 604
-  case atomicStore16 = 605
-  case atomicStore32 = 606
-  case atomicStore64 = 607
-  case atomicAdd8 = 608
-  case atomicAdd16 = 609
-  case atomicAdd32 = 610
-  case atomicAdd64 = 611
-  case atomicSub8 = 612
-  case atomicSub16 = 613
-  case atomicSub32 = 614
-  case atomicSub64 = 615
-  case atomicAnd8 = 616
-  case atomicAnd16 = 617
-  case atomicAnd32 = 618
-  case atomicAnd64 = 619
-  case atomicOr8 = 620
-  case atomicOr16 = 621
-  case atomicOr32 = 622
-  case atomicOr64 = 623
-  case atomicXor8 = 624
-  case atomicXor16 = 625
-  case atomicXor32 = 626
-  case atomicXor64 = 627
-  case atomicExchange8 = 628
-  case atomicExchange16 = 629
-  case atomicExchange32 = 630
-  case atomicExchange64 = 631
-  case atomicCompareExchange8 = 632
-  case atomicCompareExchange16 = 633
-  case atomicCompareExchange32 = 634
-  case atomicCompareExchange64 = 635
+  case i32x4RelaxedDots2Add = 580
+  case i32x4RelaxedDots4Add = 581
+  case i32x4RelaxedDotNibblesAdd = 582
+  case stepBranchI32Eq = 583
+  case stepBranchI32Ne = 584
+  case stepBranchI32LtS = 585
+  case stepBranchI32LtU = 586
+  case stepBranchI32GtS = 587
+  case stepBranchI32GtU = 588
+  case stepBranchI32LeS = 589
+  case stepBranchI32LeU = 590
+  case stepBranchI32GeS = 591
+  case stepBranchI32GeU = 592
+  case stepBranchI64Eq = 593
+  case stepBranchI64Ne = 594
+  case stepBranchI64LtS = 595
+  case stepBranchI64LtU = 596
+  case stepBranchI64GtS = 597
+  case stepBranchI64GtU = 598
+  case stepBranchI64LeS = 599
+  case stepBranchI64LeU = 600
+  case stepBranchI64GeS = 601
+  case stepBranchI64GeU = 602
+  case atomicLoad8 = 603
+  case atomicLoad16 = 604
+  case atomicLoad32 = 605
+  case atomicLoad64 = 606
+  case atomicStore8 = 607
+  case atomicStore16 = 608
+  case atomicStore32 = 609
+  case atomicStore64 = 610
+  case atomicAdd8 = 611
+  case atomicAdd16 = 612
+  case atomicAdd32 = 613
+  case atomicAdd64 = 614
+  case atomicSub8 = 615
+  case atomicSub16 = 616
+  case atomicSub32 = 617
+  case atomicSub64 = 618
+  case atomicAnd8 = 619
+  case atomicAnd16 = 620
+  case atomicAnd32 = 621
+  case atomicAnd64 = 622
+  case atomicOr8 = 623
+  case atomicOr16 = 624
+  case atomicOr32 = 625
+  case atomicOr64 = 626
+  case atomicXor8 = 627
+  case atomicXor16 = 628
+  case atomicXor32 = 629
+  case atomicXor64 = 630
+  case atomicExchange8 = 631
+  case atomicExchange16 = 632
+  case atomicExchange32 = 633
+  case atomicExchange64 = 634
+  case atomicCompareExchange8 = 635
+  case atomicCompareExchange16 = 636
+  case atomicCompareExchange32 = 637
+  case atomicCompareExchange64 = 638
 }
 
 /// What an instruction takes and gives; decides its variants.
@@ -658,6 +661,7 @@ enum RegisterShape: UInt8 {
   case accumulateLoad
   case accumulateLoads
   case quaternary
+  case chain
   case compareBranch
   case compareBranchCommutative
   case testBranch
@@ -669,7 +673,7 @@ enum RegisterShape: UInt8 {
 }
 
 enum RegisterTable {
-  static let handlerCount = 3699
+  static let handlerCount = 3711
   static let firstHandler: [UInt16] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 25, 33, 35, 37, 39, 43, 51, 53, 55, 57, 61,
     69, 71, 73, 75, 79, 87, 89, 91, 93, 95, 97, 99, 101, 103, 105, 109, 111, 115, 119, 127, 135, 145, 155, 165, 175, 185, 195,
@@ -698,14 +702,15 @@ enum RegisterTable {
     2865, 2873, 2881, 2889, 2897, 2903, 2909, 2915, 2921, 2925, 2931, 2939, 2947, 2955, 2963, 2975, 2987, 2999, 3011, 3023,
     3035, 3047, 3059, 3071, 3083, 3095, 3107, 3119, 3131, 3143, 3155, 3167, 3179, 3191, 3203, 3215, 3227, 3239, 3251, 3269,
     3287, 3305, 3323, 3341, 3359, 3377, 3395, 3413, 3431, 3449, 3467, 3485, 3503, 3521, 3539, 3557, 3575, 3577, 3579, 3581,
-    3583, 3587, 3591, 3593, 3595, 3597, 3599, 3601, 3603, 3605, 3607, 3609, 3611, 3613, 3615, 3617, 3619, 3621, 3623, 3625,
-    3627, 3629, 3631, 3633, 3635, 3637, 3639, 3640, 3641, 3642, 3643, 3645, 3647, 3649, 3651, 3653, 3655, 3657, 3659, 3661,
-    3663, 3665, 3667, 3669, 3671, 3673, 3675, 3677, 3679, 3681, 3683, 3685, 3687, 3689, 3691, 3693, 3695, 3697,
+    3583, 3587, 3591, 3595, 3599, 3603, 3605, 3607, 3609, 3611, 3613, 3615, 3617, 3619, 3621, 3623, 3625, 3627, 3629, 3631,
+    3633, 3635, 3637, 3639, 3641, 3643, 3645, 3647, 3649, 3651, 3652, 3653, 3654, 3655, 3657, 3659, 3661, 3663, 3665, 3667,
+    3669, 3671, 3673, 3675, 3677, 3679, 3681, 3683, 3685, 3687, 3689, 3691, 3693, 3695, 3697, 3699, 3701, 3703, 3705, 3707,
+    3709,
   ]
   static let shape: [UInt8] = [
-    23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 23, 1, 6, 0, 20, 20, 1, 6, 0, 20, 20, 1, 6,
-    0, 20, 20, 1, 6, 0, 20, 20, 0, 0, 0, 0, 0, 0, 1, 0, 18, 18, 17, 17, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 16, 16, 16, 16,
-    16, 16, 16, 16, 1, 5, 5, 4, 4, 4, 4, 4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 1, 5, 5, 4, 4, 4, 4,
+    24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 24, 1, 6, 0, 21, 21, 1, 6, 0, 21, 21, 1, 6,
+    0, 21, 21, 1, 6, 0, 21, 21, 0, 0, 0, 0, 0, 0, 1, 0, 19, 19, 18, 18, 17, 17, 17, 17, 17, 17, 17, 17, 18, 18, 17, 17, 17, 17,
+    17, 17, 17, 17, 1, 5, 5, 4, 4, 4, 4, 4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 1, 5, 5, 4, 4, 4, 4,
     4, 4, 4, 4, 1, 1, 1, 5, 4, 5, 4, 4, 4, 4, 5, 5, 5, 4, 4, 4, 4, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2,
     2, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
@@ -718,8 +723,8 @@ enum RegisterTable {
     3, 2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 3, 2, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1,
     1, 6, 6, 6, 6, 6, 6, 6, 6, 2, 2, 2, 2, 3, 2, 6, 6, 6, 6, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
     12, 12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 15,
-    15, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 21, 21, 21, 21, 22, 22, 22, 22, 21, 21,
-    21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
+    15, 16, 16, 16, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 22, 22, 22, 22, 23, 23, 23,
+    23, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22,
   ]
   static let wordCount: [UInt8] = [
     1, 2, 2, 3, 3, 1, 2, 3, 3, 3, 3, 3, 3, 2, 2, 2, 3, 1, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
@@ -736,8 +741,8 @@ enum RegisterTable {
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3,
     3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
-    4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
-    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4,
+    4, 4, 4, 4, 3, 3, 3, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4,
   ]
   static let classes: [UInt8] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 85, 1, 4, 4, 10, 106, 2, 8, 8, 10, 106, 2, 8, 8, 10, 106,
@@ -757,9 +762,9 @@ enum RegisterTable {
     10, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10, 42, 42, 42, 42, 42, 42, 42, 42, 10, 10, 10, 10, 10, 10, 10,
     10, 10, 10, 10, 10, 10, 10, 42, 10, 10, 10, 10, 170, 170, 170, 170, 170, 170, 170, 170, 42, 42, 42, 42, 42, 42, 170, 170,
     170, 170, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 26, 154, 154, 154,
-    154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 170, 170, 170, 170, 170, 106, 20, 20, 20, 20,
-    20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 154, 170, 170, 170, 170, 170, 106, 10, 10, 10, 20,
+    20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
   ]
   /// Pairs: WebAssembly opcode, register instruction.
   static let translation: [UInt16] = [
@@ -815,6 +820,7 @@ enum RegisterTable {
     ["_ss_s", "_ss_a", "_as_s", "_as_a", "_sp_s", "_sp_a", "_ap_s", "_ap_a", "_si_s", "_si_a", "_ai_s", "_ai_a"],
     ["_sss_s", "_sss_a", "_ass_s", "_ass_a", "_sas_s", "_sas_a", "_ssp_s", "_ssp_a", "_asp_s", "_asp_a", "_sap_s", "_sap_a", "_ssi_s", "_ssi_a", "_asi_s", "_asi_a", "_sai_s", "_sai_a"],
     ["_s", "_a"],
+    ["_s_s", "_s_a", "_a_s", "_a_a"],
     ["_s_s", "_s_a", "_a_s", "_a_a"],
     ["_ss_f", "_ss_b", "_as_f", "_as_b", "_sa_f", "_sa_b", "_si_f", "_si_b", "_ai_f", "_ai_b"],
     ["_ss_f", "_ss_b", "_as_f", "_as_b", "_si_f", "_si_b", "_ai_f", "_ai_b"],
@@ -1406,6 +1412,9 @@ enum RegisterTable {
     "f32x4_relaxed_madd_loads_m64",
     "i32x4_relaxed_dot_and_add",
     "i32x4_relaxed_dot_shr_add",
+    "i32x4_relaxed_dots2_add",
+    "i32x4_relaxed_dots4_add",
+    "i32x4_relaxed_dot_nibbles_add",
     "step_branch_i32_eq",
     "step_branch_i32_ne",
     "step_branch_i32_lt_s",

@@ -9,7 +9,7 @@ extension FunctionTranslator {
     case .f32x4Add: if emitSum([.f32x4Mul: .f32x4MulAdd], Self.f32x4Sums) { return true }
     case .f64x2Add: if emitSum([.f64x2Mul: .f64x2MulAdd], Self.f64x2Sums) { return true }
     case .i32x4Add: if emitSum([.i32x4DotI16x8S: .i32x4DotAdd], Self.dotSums) { return true }
-    case .i32x4RelaxedDotI8x16I7x16AddS: if emitNibbleDot() { return true }
+    case .i32x4RelaxedDotI8x16I7x16AddS: if emitNibbleDot() || emitDotChain() { return true }
     default: break
     }
     guard let last, let table = Self.loadFusions[operation.rawValue], let fused = table[last.operation.rawValue] else { return false }
@@ -228,6 +228,15 @@ extension FunctionTranslator {
       }
     guard fused != .enter, isPlaced(first), isPlaced(first + 2) else { return false }
     let a = slotField(slot(of: first))
+    if fused == .i32x4RelaxedDotShrAdd, let last, last.operation == .i32x4RelaxedDotAndAdd, isResult(first + 2, of: last) {
+      let (fields, sum) = (words[last.position + 1], words[last.position + 2])
+      removeLast()
+      emitResult(
+        .i32x4RelaxedDotNibblesAdd, last.kind, operandCount: 3, UInt16(truncatingIfNeeded: fields >> 16),
+        UInt16(truncatingIfNeeded: fields >> 32), UInt16(truncatingIfNeeded: fields >> 48),
+        [UInt64(a) | UInt64(slotField(nibbles.a)) << 16 | UInt64(slotField(nibbles.b)) << 32 | sum << 48])
+      return true
+    }
     let d = slotField(slot(of: first + 2))
     var kind = 0
     if isInAccumulator(first + 2) {
@@ -236,6 +245,37 @@ extension FunctionTranslator {
     }
     emitResult(fused, kind, operandCount: 3, a, slotField(nibbles.a), slotField(nibbles.b), [UInt64(d)])
     return true
+  }
+
+  /// A dot product added to the one before: two become one instruction, two such become one of four.
+  private mutating func emitDotChain() -> Bool {
+    let first = stack.count - 3
+    guard let last, last.operation == .i32x4RelaxedDotI8x16I7x16AddS, last.kind == 0 || last.kind == 3,
+      isResult(first + 2, of: last), isPlaced(first), isPlaced(first + 1)
+    else { return false }
+    let (a, b) = (UInt64(slotField(slot(of: first))), UInt64(slotField(slot(of: first + 1))))
+    let fields = words[last.position + 1]
+    let (c, d) = (fields >> 16 & 0xFFFF, fields >> 32 & 0xFFFF)
+    let lastField: UInt64 = 0xFFFF << 48  // Of the sum, in every form.
+    removeLast()
+    // What the dot product before added to is in the accumulator, and nowhere else.
+    if last.kind == 3, let pair = self.last, pair.operation == .i32x4RelaxedDots2Add, !writesSlot(pair) {
+      let (pairFields, rest) = (words[pair.position + 1], words[pair.position + 2])
+      removeLast()
+      emitResult(
+        .i32x4RelaxedDots4Add, pair.kind, operandCount: 3, UInt16(truncatingIfNeeded: pairFields >> 16),
+        UInt16(truncatingIfNeeded: pairFields >> 32), UInt16(truncatingIfNeeded: pairFields >> 48),
+        [rest & 0xFFFF | c << 16 | d << 32 | a << 48, b | rest & lastField])
+      return true
+    }
+    emitResult(
+      .i32x4RelaxedDots2Add, last.kind == 3 ? 1 : 0, operandCount: 3, UInt16(c), UInt16(d), UInt16(a), [b | fields & lastField])
+    return true
+  }
+
+  /// Whether an instruction with results in slot or accumulator only puts this one into a slot as well.
+  private func writesSlot(_ record: Record) -> Bool {
+    words[record.position] == UInt64(RegisterTable.firstHandler[Int(record.operation.rawValue)]) + UInt64(record.kind) * 2
   }
 
   /// Emits an instruction with fields 1 to 3, pops its operands and pushes its vector result.

@@ -25,6 +25,7 @@ struct CombinationTests {
   ]
   private static let plainForms = [
     "f32x4_mul_add", "f64x2_mul_add", "i32x4_dot_add", "i32x4_relaxed_dot_and_add", "i32x4_relaxed_dot_shr_add",
+    "i32x4_relaxed_dots2_add", "i32x4_relaxed_dots4_add", "i32x4_relaxed_dot_nibbles_add",
   ]
   private static let comparisons = ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"]
 
@@ -195,7 +196,19 @@ private struct RandomFunction {
       case 2: tee("n", load("v128.load8x8_s", base: 32768))
       default: integers()
       }
-    switch pick(7) {
+    switch pick(9) {
+    case 6:
+      var sum = integers()
+      for _ in 0..<(2 + pick(8)) {
+        sum = tee("n", "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(chainOperand()) \(chainOperand()) \(sum))")
+      }
+      return sum
+    case 7:
+      let bytes = "(local.get $n\(pick(4)))"
+      let low = "(v128.and \(bytes) (v128.const i64x2 0x0f0f0f0f0f0f0f0f 0x0f0f0f0f0f0f0f0f))"
+      let high = "(i8x16.shr_u \(bytes) (i32.const \(pick(9))))"
+      let sum = "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(chainOperand()) \(low) \(integers()))"
+      return tee("n", "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(chainOperand()) \(high) \(sum))")
     case 0: return tee("n", "(i32x4.add \(integers()) \(second))")
     case 1: return tee("n", "(i16x8.add \(integers()) \(second))")
     case 2: return tee("n", "(v128.and \(integers()) \(second))")
@@ -216,6 +229,8 @@ private struct RandomFunction {
       return tee("n", "(i32x4.relaxed_dot_i8x16_i7x16_add_s \(first) \(nibbles) \(sum))")
     }
   }
+
+  private mutating func chainOperand() -> String { chance(90) ? "(local.get $n\(pick(4)))" : load("v128.load", base: 32768) }
 
   private mutating func statement() -> String {
     switch pick(9) {
