@@ -216,6 +216,7 @@ struct ExecCommand: ParsableCommand {
     case .v128(let bits): "0x" + hexadecimal(bits.high) + hexadecimal(bits.low)
     case .funcref(let function): function == nil ? "null" : "funcref"
     case .externref(let number): number.map { "externref \($0)" } ?? "null"
+    case .memref(let memory): memory == nil ? "null" : "memref"
     }
   }
 

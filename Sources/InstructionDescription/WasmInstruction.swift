@@ -40,6 +40,7 @@ public struct WasmInstruction: Sendable {
   /// The part of the language that the instruction belongs to, by the name of the member of `WasmFeatures`.
   public enum Feature: String, Sendable, CaseIterable {
     case mvp, signExtension, saturatingConversion, bulkMemory, referenceTypes, simd, relaxedSIMD, tailCall, memoryControl, threads
+    case memoryReferences
   }
 
   /// A page of the opcode space: no prefix byte, or one of three.

@@ -135,6 +135,9 @@ func wasmMiscellaneousInstructions() -> [WasmInstruction] {
   table.add(0x21, "memory.unmap", "address address ->", .memory)
   table.add(0x22, "memory.protect", "address address ->", .memoryProtection)
   table.add(0x23, "memory.try_discard", "address address -> i32", .memory)
+  table.feature = .memoryReferences
+  table.add(0x28, "ref.mem", nil, .memory)
+  table.add(0x29, "memory.size_ref memory.copy_ref")
   return table.instructions
 }
 

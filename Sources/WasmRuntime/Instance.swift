@@ -85,16 +85,21 @@ final class InstanceState {
   var dataSegmentIsDropped: [Bool]
   let exportsByName: [Name: Export]
   private var registeredViewCount = 0
+  /// What the view for references looks at.
+  var selectedMemory: Memory?
+  private unowned let store: Store
 
   init(store: Store, compiled: CompiledModule, imports: Imports) throws(WasmError) {
     let module = compiled.module
     self.compiled = compiled
     self.context = store.context
+    self.store = store
     self.exportsByName = Dictionary(module.exports.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.dataSegmentIsDropped = Array(repeating: false, count: module.dataSegments.count)
 
     // SAFETY: owned by this object; every cell is filled below, before the core sees the record.
-    let byteCount = bindery_instance_byte_count(UInt32(module.memories.count))
+    // One view more than there are memories: that for references.
+    let byteCount = bindery_instance_byte_count(UInt32(module.memories.count) + 1)
     let raw = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     unsafe pointer = raw.assumingMemoryBound(to: bindery_instance.self)
@@ -115,6 +120,7 @@ final class InstanceState {
 
   deinit {
     // SAFETY: the store is gone, so nothing runs. Views end before the memories may.
+    deselect()
     for index in 0..<registeredViewCount {
       unsafe memories[index].unregister(bindery_instance_view(pointer, UInt32(index)))
       memories[index].leave(context)
@@ -289,6 +295,8 @@ final class InstanceState {
         case (.globalGet, .index(let index)): stack.append(globals[Int(index)].bits)
         case (.refNull, _): stack.append(V128Bits(low: 0, high: 0))
         case (.refFunc, .index(let index)): stack.append(V128Bits(low: reference(Int(index)), high: 0))
+        case (.refMem, .index(let index)):
+          stack.append(V128Bits(low: store.reference(to: memories[Int(index)]).bits, high: 0))
         case (.i32Add, _): binary(&+, is32: true)
         case (.i32Sub, _): binary(&-, is32: true)
         case (.i32Mul, _): binary(&*, is32: true)

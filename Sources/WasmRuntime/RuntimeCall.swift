@@ -49,6 +49,10 @@ private struct RuntimeCall {
     case .dataDrop: state.dataSegmentIsDropped[first] = true
     case .memoryMap, .memoryUnmap, .memoryProtect, .memoryDiscard, .memoryTryDiscard:
       try controlWhenUnpinned(operation, state.memories[first])
+    case .memoryReference: setResult(store.reference(to: state.memories[first]).bits)
+    case .memorySizeByReference: setResult(try referenced(operand(0)).pageCount)
+    case .memoryCopyByReference: try copyByReference()
+    case .selectMemory: try selectMemory()
     case .tableInit:
       guard state.initializeTable(state.tables[first], operand(0), state.elementSegments[second], operand(1), operand(2)) else {
         throw Trap(.outOfBoundsTableAccess)
@@ -158,6 +162,38 @@ private struct RuntimeCall {
       }
     } catch {
       throw Trap(.memory(error.fault))
+    }
+  }
+
+  private func referenced(_ bits: UInt64) throws(Trap) -> Memory {
+    guard bits != 0 else { throw Trap(.nullMemoryReference) }
+    return MemoryReference(store: store, bits: bits).memory
+  }
+
+  /// Takes the reference from below the other operands of an access, which move down by one.
+  private func selectMemory() throws(Trap) {
+    state.select(try referenced(operand(0)))
+    for index in 1..<first { unsafe slots[index - 1] = slots[index] }
+  }
+
+  /// As memory.copy: bounds of both first, then the destination's pages, then the source's.
+  private func copyByReference() throws(Trap) {
+    let (destination, source, count) = (operand(1), operand(3), operand(4))
+    let (to, from) = (try referenced(operand(0)), try referenced(operand(2)))
+    func isInBounds(_ address: UInt64, _ memory: Memory) -> Bool {
+      let (end, overflow) = address.addingReportingOverflow(count)
+      return !overflow && end <= memory.byteCount
+    }
+    guard isInBounds(destination, to), isInBounds(source, from) else { throw Trap(.memory(.outOfBounds)) }
+    do throws(MemoryAccessError) {
+      try unsafe to.withUnsafeWritableBytes(address: destination, byteCount: count) { (target) throws(MemoryAccessError) in
+        try unsafe from.withUnsafeReadableBytes(address: source, byteCount: count) { (bytes) throws(MemoryAccessError) in
+          // SAFETY: both ranges were checked, and stay while they are used; copyMemory handles overlap.
+          unsafe target.copyMemory(from: bytes)
+        }
+      }
+    } catch {
+      throw Trap(.memory(error.fault), message: error.description)
     }
   }
 

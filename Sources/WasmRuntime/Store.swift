@@ -27,6 +27,8 @@ public final class Store {
   let context: ExecutionContext
   var instances: [InstanceState] = []
   var hostFunctions: [HostFunction] = []
+  /// Memories that references of this store stand for, by the bits of the reference.
+  var referencedMemories: [UInt64: Memory] = [:]
   /// The trap of a host function or of a runtime operation, on its way through the core.
   var pendingTrap: Trap?
   private var runDepth = 0

@@ -128,11 +128,20 @@ extension FunctionTranslator {
     return field
   }
 
+  /// Turns the instance's view for references to the memory that lies below the operands of an access, and takes it away there.
+  private mutating func selectReference(_ operation: RegisterOpcode) {
+    let count = operation.shape == .load ? 2 : 3
+    let types = stack.suffix(count - 1).map(\.type)
+    runtime(.selectMemory, UInt32(count), operandCount: count)
+    for type in types { push(.temporary, type) }
+  }
+
   private mutating func translateAccess(
     _ operation: RegisterOpcode, _ argument: MemoryArgument, _ opcode: Opcode, lane: UInt16
   ) throws(WasmError) {
-    let view = try viewField(argument.memory)
-    let is64 = module.memories[Int(argument.memory)].addressType == .i64
+    if argument.isReference { selectReference(operation) }
+    let view = try viewField(argument.isReference ? UInt32(module.memories.count) : argument.memory)
+    let is64 = argument.isReference || module.memories[Int(argument.memory)].addressType == .i64
     let operation = is64 ? operation.advanced(by: 1) : operation
     let address = stack.count - 2
     let (integer, vector) = (integerAccumulator, vectorAccumulator)
@@ -372,6 +381,9 @@ extension FunctionTranslator {
     case (.atomicFence, _): emit(.atomicFence, 0)
     case (_, .memoryArgument(let argument)) where instruction.opcode.isAtomic:
       try translateAtomic(instruction.opcode, argument)
+    case (.refMem, .index(let memory)): runtime(.memoryReference, memory, operandCount: 0, result: .memref)
+    case (.memorySizeRef, _): runtime(.memorySizeByReference, 0, operandCount: 1, result: .i64)
+    case (.memoryCopyRef, _): runtime(.memoryCopyByReference, 0, operandCount: 5)
     case (.i8x16Shuffle, .shuffle(let lanes)):
       // Two masks: the lanes from the first operand, and those from the second; 0x80 takes none.
       var masks: [UInt64] = [0, 0, 0, 0]
@@ -431,4 +443,5 @@ enum RuntimeOperation: UInt32 {
   case memoryGrow, memoryInit, dataDrop, memoryMap, memoryUnmap, memoryProtect, memoryDiscard, memoryTryDiscard
   case tableInit, elementDrop, tableCopy, tableGrow, tableFill
   case memoryNotify, memoryWait32, memoryWait64
+  case memoryReference, memorySizeByReference, memoryCopyByReference, selectMemory
 }

@@ -12,6 +12,8 @@ public enum TrapKind: Hashable, Sendable, CustomStringConvertible {
   /// A wait on a memory that is not shared: nobody could end it.
   case expectedSharedMemory
   case outOfBoundsTableAccess
+  /// A load, store or copy through a null `memref`.
+  case nullMemoryReference
   case undefinedElement
   case uninitializedElement
   case indirectCallTypeMismatch
@@ -34,6 +36,7 @@ public enum TrapKind: Hashable, Sendable, CustomStringConvertible {
     case .unalignedAtomic: "unaligned atomic"
     case .expectedSharedMemory: "expected shared memory"
     case .outOfBoundsTableAccess: "out of bounds table access"
+    case .nullMemoryReference: "null memory reference"
     case .undefinedElement: "undefined element"
     case .uninitializedElement: "uninitialized element"
     case .indirectCallTypeMismatch: "indirect call type mismatch"

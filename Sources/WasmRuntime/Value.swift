@@ -12,6 +12,8 @@ public enum Value {
   case funcref(Function?)
   /// A number of the host's choice, below 2^64 - 1; nil is the null reference.
   case externref(UInt64?)
+  /// A memory that was made known to the store (`Store.reference(to:)`); nil is the null reference.
+  case memref(MemoryReference?)
 
   public var type: ValueType {
     switch self {
@@ -22,6 +24,7 @@ public enum Value {
     case .v128: .v128
     case .funcref: .funcref
     case .externref: .externref
+    case .memref: .memref
     }
   }
 
@@ -44,6 +47,7 @@ public enum Value {
     case .v128(let bits): bits
     case .funcref(let function): V128Bits(low: function?.reference ?? 0, high: 0)
     case .externref(let number): V128Bits(low: number.map { $0 + 1 } ?? 0, high: 0)
+    case .memref(let reference): V128Bits(low: reference?.bits ?? 0, high: 0)
     }
   }
 
@@ -58,12 +62,17 @@ public enum Value {
       case .v128: .v128(bits)
       case .funcref: .funcref(bits.low == 0 ? nil : Function(store: store, reference: bits.low))
       case .externref: .externref(bits.low == 0 ? nil : bits.low - 1)
+      case .memref: .memref(bits.low == 0 ? nil : MemoryReference(store: store, bits: bits.low))
       }
   }
 
   /// Whether this value may be stored where a function of another store must not get to.
   func belongs(to store: Store) -> Bool {
-    if case .funcref(let function?) = self { function.store === store } else { true }
+    switch self {
+    case .funcref(let function?): function.store === store
+    case .memref(let reference?): reference.store === store
+    default: true
+    }
   }
 }
 

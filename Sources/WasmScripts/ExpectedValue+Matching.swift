@@ -17,7 +17,7 @@ extension ExpectedValue {
     case (.f64x2(let lanes), .v128(let bits)):
       lanes[0].matches(bits.low, significandBitCount: 52, width: 64)
         && lanes[1].matches(bits.high, significandBitCount: 52, width: 64)
-    case (.anyNull, .funcref(nil)), (.anyNull, .externref(nil)): true
+    case (.anyNull, .funcref(nil)), (.anyNull, .externref(nil)), (.anyNull, .memref(nil)): true
     case (.anyFunction, .funcref(.some)), (.anyExternal, .externref(.some)): true
     case (.either(let choices), _): choices.contains { $0.matches(value) }
     default: false
@@ -58,6 +58,7 @@ extension ScriptValue {
     case .f64(let bits): .f64(bits)
     case .v128(let bits): .v128(bits)
     case .nullReference(.externref): .externref(nil)
+    case .nullReference(.memref): .memref(nil)
     case .nullReference: .funcref(nil)
     case .externalReference(let number): .externref(number)
     }
@@ -70,6 +71,7 @@ extension ScriptValue {
     case (.v128(let expected), .v128(let found)): expected == found
     case (.nullReference(let type), .funcref(nil)): type == .funcref
     case (.nullReference(let type), .externref(nil)): type == .externref
+    case (.nullReference(let type), .memref(nil)): type == .memref
     case (.externalReference(let expected), .externref(let found?)): expected == found
     default: false
     }

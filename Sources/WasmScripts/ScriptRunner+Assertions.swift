@@ -99,6 +99,7 @@ extension ScriptRunner {
     case .f64(let bits): ScriptValue.f64(bits).description
     case .v128(let bits): ScriptValue.v128(bits).description
     case .funcref(let function): function == nil ? "(ref.null func)" : "(ref.func)"
+    case .memref(let reference): reference == nil ? "ref.null mem" : "a memory"
     case .externref(let number): number.map { ScriptValue.externalReference($0).description } ?? "(ref.null extern)"
     }
   }

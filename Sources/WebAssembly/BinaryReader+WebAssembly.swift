@@ -39,17 +39,17 @@ extension BinaryReader {
   /// reserved for it; a larger count runs into the end.
   mutating func count() throws(WasmParseError) -> Int { Int(try u32()) }
 
-  mutating func valueType() throws(WasmParseError) -> ValueType {
+  mutating func valueType(_ features: WasmFeatures) throws(WasmParseError) -> ValueType {
     let start = offset
     let code = try byte()
-    if let type = ValueType(rawValue: code) { return type }
+    if let type = ValueType(rawValue: code), type.isKnown(to: features) { return type }
     throw Self.typeError(code, "malformed value type", at: start)
   }
 
-  mutating func referenceType() throws(WasmParseError) -> ValueType {
+  mutating func referenceType(_ features: WasmFeatures) throws(WasmParseError) -> ValueType {
     let start = offset
     let code = try byte()
-    if let type = ValueType(rawValue: code), type.isReference { return type }
+    if let type = ValueType(rawValue: code), type.isReference, type.isKnown(to: features) { return type }
     throw Self.typeError(code, "malformed reference type", at: start)
   }
 
@@ -75,4 +75,9 @@ extension BinaryReader {
   mutating func range(byteCount: Int) throws(WasmParseError) -> Range<Int> {
     do { return try skip(byteCount: byteCount) } catch { throw WasmParseError(error) }
   }
+}
+
+extension ValueType {
+  /// Whether the features have this type.
+  func isKnown(to features: WasmFeatures) -> Bool { self != .memref || features.contains(.memoryReferences) }
 }

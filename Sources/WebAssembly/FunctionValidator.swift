@@ -38,7 +38,10 @@ struct FunctionValidator: ~Copyable {
     self.module = module
     self.features = features
     self.dataSegmentCount = Int(module.dataCount ?? UInt32(module.dataSegments.count))
-    self.singles = (0..<0x20).map { low in ValueType(rawValue: 0x60 | UInt8(low)).map { [$0] } ?? [] }
+    // By the low five bits of the type's byte, which differ: 0x5A (memref) has those of 0x7A, which is no type.
+    self.singles = (0..<0x20).map { low in
+      (ValueType(rawValue: 0x60 | UInt8(low)) ?? ValueType(rawValue: 0x40 | UInt8(low))).map { [$0] } ?? []
+    }
   }
 
   mutating func validate(_ body: FunctionBody, type: FunctionType) throws(ValidationError) {
@@ -164,6 +167,7 @@ extension FunctionValidator {
     if let type = signature.operand2.valueType(address: address) { try pop(type) }
     if let type = signature.operand1.valueType(address: address) { try pop(type) }
     if let type = signature.operand0.valueType(address: address) { try pop(type) }
+    if address == .i64, instruction.immediates.isReferenceAccess { try pop(.memref) }
     if let type = signature.result.valueType(address: address) { push(type) }
   }
 
@@ -202,6 +206,7 @@ extension FunctionValidator {
   }
 
   private func validate(_ argument: MemoryArgument, _ information: OpcodeInformation) throws(ValidationError) -> ValueType {
+    if argument.isReference { return try validateReference(argument, information) }
     let type = try memory(argument.memory)
     if information.feature == .threads {
       guard argument.alignmentLog2 == information.naturalAlignmentLog2 else { throw error("atomic alignment must be natural") }
@@ -212,6 +217,17 @@ extension FunctionValidator {
     }
     guard type.addressType == .i64 || argument.offset <= UInt64(UInt32.max) else { throw error("offset out of range") }
     return type.addressType.valueType
+  }
+
+  /// A load or store through a reference: the address is an i64 whatever the memory's type.
+  private func validateReference(
+    _ argument: MemoryArgument, _ information: OpcodeInformation
+  ) throws(ValidationError) -> ValueType {
+    guard information.feature != .threads else { throw error("atomic access through a memory reference") }
+    guard argument.alignmentLog2 <= information.naturalAlignmentLog2 else {
+      throw error("alignment must not be larger than natural")
+    }
+    return .i64
   }
 
   private func memory(_ index: UInt32) throws(ValidationError) -> MemoryType {
@@ -311,6 +327,14 @@ extension FunctionValidator {
       _ = try functionType(index)
       guard declaredFunctions[Int(index)] else { throw error("undeclared function reference \(index)") }
       push(.funcref)
+    case (.refMem, .index(let index)):
+      _ = try memory(index)
+      push(.memref)
+    case (.memorySizeRef, _):
+      try pop(.memref)
+      push(.i64)
+    case (.memoryCopyRef, _):
+      for type in [ValueType.i64, .i64, .memref, .i64, .memref] { try pop(type) }
     case (.tableGet, .index(let index)):
       let type = try table(index)
       try pop(type.addressType.valueType)
@@ -453,6 +477,16 @@ extension Opcode {
     case .i32x4ExtractLane, .i32x4ReplaceLane, .f32x4ExtractLane, .f32x4ReplaceLane: 4
     case .i64x2ExtractLane, .i64x2ReplaceLane, .f64x2ExtractLane, .f64x2ReplaceLane: 2
     default: 0
+    }
+  }
+}
+
+extension Immediates {
+  /// A load or store whose memory is an operand.
+  var isReferenceAccess: Bool {
+    switch self {
+    case .memoryArgument(let argument), .memoryArgumentLane(let argument, _): argument.isReference
+    default: false
     }
   }
 }

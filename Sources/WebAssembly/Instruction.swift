@@ -13,11 +13,14 @@ public struct MemoryArgument: Hashable, Sendable {
   public let memory: UInt32
   /// A hint only.
   public let alignmentLog2: UInt8
+  /// The memory is an operand, a `memref` below the address; `memory` is 0 then, and the address an i64.
+  public let isReference: Bool
 
-  public init(offset: UInt64, memory: UInt32, alignmentLog2: UInt8) {
+  public init(offset: UInt64, memory: UInt32, alignmentLog2: UInt8, isReference: Bool = false) {
     self.offset = offset
     self.memory = memory
     self.alignmentLog2 = alignmentLog2
+    self.isReference = isReference
   }
 }
 

@@ -62,8 +62,9 @@ extension ByteWriter {
   }
 
   private mutating func memoryArgument(_ argument: MemoryArgument) {
-    u32(UInt32(argument.alignmentLog2) | (argument.memory != 0 ? 0x40 : 0))
-    if argument.memory != 0 { u32(argument.memory) }
+    let hasMemory = argument.memory != 0 && !argument.isReference
+    u32(UInt32(argument.alignmentLog2) | (argument.isReference ? 0x100 : hasMemory ? 0x40 : 0))
+    if hasMemory { u32(argument.memory) }
     unsigned(argument.offset)
   }
 }

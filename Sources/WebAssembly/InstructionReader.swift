@@ -109,7 +109,7 @@ extension InstructionReader {
   ) throws(WasmParseError) -> Immediates {
     switch kind {
     case .none: return .none
-    case .block: return .block(try decodeBlockType(&reader))
+    case .block: return .block(try decodeBlockType(&reader, features: features))
     case .label: return .label(try reader.u32())
     case .labelTable: return .labelTable(try decodeLabelTable(&reader))
     case .function, .local, .global, .table, .memory, .element, .data: return .index(try reader.u32())
@@ -139,8 +139,8 @@ extension InstructionReader {
     case .f32: return .f32(try reader.fixed32())
     case .f64: return .f64(try reader.fixed64())
     case .v128: return .v128(try reader.v128())
-    case .referenceType: return .referenceType(try reader.referenceType())
-    case .selectTypes: return try decodeSelectTypes(&reader)
+    case .referenceType: return .referenceType(try reader.referenceType(features))
+    case .selectTypes: return try decodeSelectTypes(&reader, features: features)
     case .zeroByte:
       let start = reader.offset
       guard try reader.byte() == 0 else { throw WasmParseError("zero byte expected", at: start) }
@@ -148,13 +148,13 @@ extension InstructionReader {
     }
   }
 
-  private static func decodeBlockType(_ reader: inout BinaryReader) throws(WasmParseError) -> BlockType {
+  private static func decodeBlockType(_ reader: inout BinaryReader, features: WasmFeatures) throws(WasmParseError) -> BlockType {
     let start = reader.offset
     let value = try reader.s33()
     if value >= 0 { return .type(UInt32(value)) }
     if value == -64 { return .empty }
     // Value types are the one-byte negative numbers.
-    guard value > -64, let type = ValueType(rawValue: UInt8(value & 0x7F)) else {
+    guard value > -64, let type = ValueType(rawValue: UInt8(value & 0x7F)), type.isKnown(to: features) else {
       throw WasmParseError("malformed block type", at: start)
     }
     return .value(type)
@@ -167,11 +167,11 @@ extension InstructionReader {
     return LabelTable(count: UInt32(count), offset: offset)
   }
 
-  private static func decodeSelectTypes(_ reader: inout BinaryReader) throws(WasmParseError) -> Immediates {
+  private static func decodeSelectTypes(_ reader: inout BinaryReader, features: WasmFeatures) throws(WasmParseError) -> Immediates {
     let count = try reader.count()
     var first = ValueType.i32
     for index in 0..<count {
-      let type = try reader.valueType()
+      let type = try reader.valueType(features)
       if index == 0 { first = type }
     }
     return .selectTypes(count: UInt32(count), first: first)
@@ -182,12 +182,13 @@ extension InstructionReader {
   ) throws(WasmParseError) -> MemoryArgument {
     let start = reader.offset
     let flags = try reader.u32()
-    // Bit 6 says that a memory index follows.
-    let hasMemory = features.contains(.multiMemory) && flags & 0x40 != 0
-    let alignmentLog2 = hasMemory ? flags & ~0x40 : flags
+    // Bit 8 says that the memory is an operand; else bit 6 says that a memory index follows.
+    let isReference = features.contains(.memoryReferences) && flags & 0x100 != 0
+    let hasMemory = features.contains(.multiMemory) && !isReference && flags & 0x40 != 0
+    let alignmentLog2 = isReference ? flags & ~0x100 : hasMemory ? flags & ~0x40 : flags
     guard alignmentLog2 < 64 else { throw WasmParseError("malformed memop flags", at: start) }
     let memory = hasMemory ? try reader.u32() : 0
     let offset = features.contains(.memory64) ? try reader.u64() : UInt64(try reader.u32())
-    return MemoryArgument(offset: offset, memory: memory, alignmentLog2: UInt8(alignmentLog2))
+    return MemoryArgument(offset: offset, memory: memory, alignmentLog2: UInt8(alignmentLog2), isReference: isReference)
   }
 }

@@ -133,7 +133,7 @@ extension ModuleParser {
     let count = try reader.count()
     var types: [ValueType] = []
     types.reserveCapacity(min(count, reader.remainingByteCount))
-    for _ in 0..<count { types.append(try reader.valueType()) }
+    for _ in 0..<count { types.append(try reader.valueType(features)) }
     return types
   }
 
@@ -147,7 +147,7 @@ extension ModuleParser {
   }
 
   private func parseTableType(_ reader: inout BinaryReader) throws(WasmParseError) -> TableType {
-    let elementType = try reader.referenceType()
+    let elementType = try reader.referenceType(features)
     let start = reader.offset
     let flags = try reader.byte()
     // Bit 0: maximum; bit 2: 64-bit indices.
@@ -198,7 +198,7 @@ extension ModuleParser {
   }
 
   private func parseGlobalType(_ reader: inout BinaryReader) throws(WasmParseError) -> GlobalType {
-    let valueType = try reader.valueType()
+    let valueType = try reader.valueType(features)
     let start = reader.offset
     let mutability = try reader.byte()
     guard mutability <= 1 else { throw WasmParseError("malformed mutability", at: start) }

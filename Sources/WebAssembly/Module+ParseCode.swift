@@ -53,7 +53,7 @@ extension ModuleParser {
       let count = try reader.u32()
       total += UInt64(count)
       guard total <= UInt64(UInt32.max) else { throw WasmParseError("too many locals", at: start) }
-      groups.append(FunctionBody.LocalGroup(count: count, type: try reader.valueType()))
+      groups.append(FunctionBody.LocalGroup(count: count, type: try reader.valueType(features)))
     }
     return groups
   }
@@ -79,7 +79,7 @@ extension ModuleParser {
       var type = ValueType.funcref
       if flags & 3 != 0 {
         if usesExpressions {
-          type = try reader.referenceType()
+          type = try reader.referenceType(features)
         } else {
           let kindOffset = reader.offset
           guard try reader.byte() == 0 else { throw WasmParseError("malformed element kind", at: kindOffset) }

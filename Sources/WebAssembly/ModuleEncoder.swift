@@ -236,6 +236,7 @@ extension ModuleEncoder {
   }
 
   private func rewrite(_ argument: MemoryArgument) -> MemoryArgument {
-    MemoryArgument(offset: argument.offset, memory: rewriting.memory(argument.memory), alignmentLog2: argument.alignmentLog2)
+    argument.isReference ? argument :
+      MemoryArgument(offset: argument.offset, memory: rewriting.memory(argument.memory), alignmentLog2: argument.alignmentLog2)
   }
 }

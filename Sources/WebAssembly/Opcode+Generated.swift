@@ -420,6 +420,12 @@ public enum Opcode: UInt16, Hashable, Sendable, CaseIterable {
   case memoryProtect = 0x122
   /// `memory.try_discard`: [address address] -> [i32]
   case memoryTryDiscard = 0x123
+  /// `ref.mem`
+  case refMem = 0x128
+  /// `memory.size_ref`
+  case memorySizeRef = 0x129
+  /// `memory.copy_ref`
+  case memoryCopyRef = 0x12A
   /// `v128.load`: [address] -> [v128]
   case v128Load = 0x200
   /// `v128.load8x8_s`: [address] -> [v128]
@@ -1279,6 +1285,9 @@ extension OpcodeTable {
     add(.memoryUnmap, "memory.unmap", .memory, Signature(.address, .address), feature: .memoryControl)
     add(.memoryProtect, "memory.protect", .memoryProtection, Signature(.address, .address), feature: .memoryControl)
     add(.memoryTryDiscard, "memory.try_discard", .memory, Signature(.address, .address, to: .i32), feature: .memoryControl)
+    add(.refMem, "ref.mem", .memory, feature: .memoryReferences)
+    add(.memorySizeRef, "memory.size_ref", .none, feature: .memoryReferences)
+    add(.memoryCopyRef, "memory.copy_ref", .none, feature: .memoryReferences)
     add(.v128Load, "v128.load", .memoryArgument, Signature(.address, to: .v128), alignment: 4, feature: .simd)
     add(.v128Load8x8S, "v128.load8x8_s", .memoryArgument, Signature(.address, to: .v128), alignment: 3, feature: .simd)
     add(.v128Load8x8U, "v128.load8x8_u", .memoryArgument, Signature(.address, to: .v128), alignment: 3, feature: .simd)

@@ -7,8 +7,10 @@ public enum ValueType: UInt8, Hashable, Sendable, CaseIterable {
   case v128 = 0x7B
   case funcref = 0x70
   case externref = 0x6F
+  /// A memory, or null: `(ref null mem)`.
+  case memref = 0x5A
 
-  public var isReference: Bool { self == .funcref || self == .externref }
+  public var isReference: Bool { self == .funcref || self == .externref || self == .memref }
   public var isNumber: Bool { !isReference && self != .v128 }
 }
 
@@ -23,6 +25,7 @@ extension ValueType: CustomStringConvertible {
     case .v128: "v128"
     case .funcref: "funcref"
     case .externref: "externref"
+    case .memref: "memref"
     }
   }
 }

@@ -245,6 +245,9 @@ extension Validator {
         }
         declaredFunctions[Int(function)] = true
         stack.append(.funcref)
+      case (.refMem, .index(let memory)):
+        guard Int(memory) < module.memories.count else { throw ValidationError("unknown memory \(memory)", at: offset) }
+        stack.append(.memref)
       case (.globalGet, .index(let global)):
         guard Int(global) < visibleGlobalCount else { throw ValidationError("unknown global \(global)", at: offset) }
         let globalType = module.globals[Int(global)]

@@ -28,7 +28,10 @@ public struct WasmFeatures: OptionSet, Hashable, Sendable {
   /// Shared memories and atomic instructions.
   public static let threads = WasmFeatures(rawValue: 1 << 13)
 
-  /// WebAssembly 2.0 with what Bindery adds to it: everything above.
+  /// Memories as values: `memref`, and loads and stores through one. Off by default.
+  public static let memoryReferences = WasmFeatures(rawValue: 1 << 14)
+
+  /// WebAssembly 2.0 with what Bindery adds to it: everything above but `memoryReferences`.
   public static let standard: WasmFeatures = [
     .signExtension, .saturatingConversion, .bulkMemory, .referenceTypes, .multiValue, .simd, .relaxedSIMD, .tailCall,
     .multiMemory, .memory64, .extendedConstants, .customPageSizes, .memoryControl, .threads,

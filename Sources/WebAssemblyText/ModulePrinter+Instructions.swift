@@ -90,7 +90,7 @@ extension ModulePrinter {
     case .v128(let bits):
       let lanes = [bits.low, bits.low >> 32, bits.high, bits.high >> 32].map { "0x" + String($0 & 0xFFFF_FFFF, radix: 16) }
       operands = "i32x4 " + lanes.joined(separator: " ")
-    case .referenceType(let type): operands = type == .funcref ? "func" : "extern"
+    case .referenceType(let type): operands = type == .funcref ? "func" : type == .memref ? "mem" : "extern"
     case .selectTypes(let count, let first):
       operands =
         count == 1 ? "(result \(first))" : "(result\(selectTypes(count, at: instruction.offset).map { " \($0)" }.joined()))"
@@ -122,7 +122,7 @@ extension ModulePrinter {
   private func memoryPrefix(_ memory: UInt32) -> String { memory == 0 ? "" : names.reference(.memory, memory) + " " }
 
   private func memoryArgument(_ argument: MemoryArgument, _ information: OpcodeInformation) -> String {
-    var parts: [String] = []
+    var parts: [String] = argument.isReference ? ["memref"] : []
     if argument.memory != 0 { parts.append(names.reference(.memory, argument.memory)) }
     if argument.offset != 0 { parts.append("offset=\(argument.offset)") }
     if argument.alignmentLog2 != information.naturalAlignmentLog2 {

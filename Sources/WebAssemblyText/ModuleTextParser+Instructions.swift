@@ -282,13 +282,15 @@ extension ModuleTextParser {
     body.code.unsigned(target)
   }
 
-  /// `$memory? offset=N? align=N?`; in front of a lane index a lone number is the lane, not the memory.
+  /// `memref offset=N? align=N?`: the memory is an operand. `$memory? offset=N? align=N?`; in front of a lane index a lone number is the lane, not the memory.
   private mutating func parseMemoryArgument(
     _ information: OpcodeInformation, hasLane: Bool, _ body: inout FunctionTextBody
   ) throws(TextFormatError) {
     var memory = 0
+    let isReference = cursor.takeKeyword("memref")
     let isMemory: Bool
     switch cursor.kind() {
+    case _ where isReference: isMemory = false
     case .identifier: isMemory = true
     case .number where hasLane:
       isMemory = cursor.kind(1) == .number || cursor.hasPrefix("offset=", 1) || cursor.hasPrefix("align=", 1)
@@ -305,7 +307,7 @@ extension ModuleTextParser {
       guard alignment.nonzeroBitCount == 1 else { throw cursor.error("alignment must be a power of two", at: token) }
       alignmentLog2 = alignment.trailingZeroBitCount
     }
-    body.code.unsigned(alignmentLog2 | (memory == 0 ? 0 : 0x40))
+    body.code.unsigned(alignmentLog2 | (isReference ? 0x100 : memory == 0 ? 0 : 0x40))
     if memory != 0 { body.code.unsigned(memory) }
     body.code.unsigned(offset)
   }

@@ -15,6 +15,7 @@ extension ModuleTextParser {
         case "v128": 0x7B
         case "funcref": 0x70
         case "externref": 0x6F
+        case "memref": 0x5A
         default: nil
         }
       guard let code else { return nil }
@@ -66,6 +67,7 @@ extension ModuleTextParser {
   mutating func takeHeapType() -> UInt8? {
     if cursor.takeKeyword("func") { return 0x70 }
     if cursor.takeKeyword("extern") { return 0x6F }
+    if cursor.takeKeyword("mem") { return 0x5A }
     return nil
   }
 
@@ -275,7 +277,7 @@ struct ValueTypeText: Hashable {
 
   static let funcref = ValueTypeText(code: 0x70)
 
-  var isReference: Bool { heapType != nil || code == 0x70 || code == 0x6F }
+  var isReference: Bool { heapType != nil || code == 0x70 || code == 0x6F || code == 0x5A }
 }
 
 extension ByteWriter {

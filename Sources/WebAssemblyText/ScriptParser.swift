@@ -216,6 +216,8 @@ struct ScriptParser {
         value = .exact(.nullReference(.funcref))
       } else if cursor.takeKeyword("extern") {
         value = .exact(.nullReference(.externref))
+      } else if cursor.takeKeyword("mem") {
+        value = .exact(.nullReference(.memref))
       } else {
         value = .anyNull
       }

@@ -42,6 +42,30 @@ struct MemoryControlTests {
     #expect(report.passedCount == 2)
   }
 
+  @Test("every command of the script of memory references holds, where the feature is on; where it is off, there are none")
+  func references() throws {
+    let text = [UInt8](try Data(contentsOf: Repository.fixture("memory-control/references/references.wast")))
+    var configuration = EngineConfiguration()
+    configuration.features.insert(.memoryReferences)
+    let report = try ScriptRunner.run(try WebAssemblyText.script(text), configuration: configuration)
+    for failure in report.failures { Issue.record("references.wast:\(failure.line): \(failure.message)") }
+    #expect(report.skips.isEmpty && report.passedCount > 45)
+    let off = #"""
+      (assert_malformed (module binary "\00asm" "\01\00\00\00" "\01\05\01\60\01\5a\00") "malformed value type")
+      (assert_malformed (module binary "\00asm" "\01\00\00\00" "\04\04\01\5a\00\01") "malformed reference type")
+      (assert_malformed
+        (module binary "\00asm" "\01\00\00\00" "\01\04\01\60\00\00" "\03\02\01\00" "\05\03\01\00\01"
+          "\0a\08\01\06\00" "\fc\28\00\1a" "\0b")
+        "illegal opcode")
+      (assert_malformed
+        (module binary "\00asm" "\01\00\00\00" "\01\04\01\60\00\00" "\03\02\01\00" "\05\03\01\00\01"
+          "\0a\0b\01\09\00" "\41\00\28\82\02\00\1a" "\0b")
+        "malformed memop flags")
+      """#
+    let refused = try ScriptRunner.run(WebAssemblyText.script(Array(off.utf8)))
+    #expect(refused.failures.isEmpty && refused.passedCount == 4, "\(refused.failures)")
+  }
+
   static let hostCases: [HostScript.Case] = {
     let folder = Repository.fixture("memory-control/host")
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter { $0.hasSuffix(".json") }.sorted() ?? []

@@ -48,7 +48,7 @@ private typealias B = ModuleBytes
       case ..<0x400: [0xFD, UInt8((code - 0x200) & 0x7F) | 0x80, UInt8((code - 0x200) >> 7)]
       default: [0xFE, UInt8(code - 0x400)]
       }
-    let features = WasmFeatures.standard.union(.threads)
+    let features = WasmFeatures.standard.union([.threads, .memoryReferences])
     guard !structural.contains(opcode) else { return }
     for immediates in Self.samples(opcode.information.immediates) {
       let bytes = Self.module(prefix + immediates)

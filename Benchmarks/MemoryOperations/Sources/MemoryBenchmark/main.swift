@@ -91,7 +91,7 @@ for megabytes in [1, 16, 256] as [UInt64] {
   ) { try big.discard(address: 0, byteCount: megabytes << 20) }
 }
 try measure(
-  "discard 256 MiB, discarded before", repeats: 20, per: (256, "MiB"), prepare: { try big.discard(address: 0, byteCount: 256 << 20) }
+  "discard 256 MiB, discarded before", repeats: 20, prepare: { try big.discard(address: 0, byteCount: 256 << 20) }
 ) { try big.discard(address: 0, byteCount: 256 << 20) }
 try measure(
   "unmap 256 MiB, resident", repeats: 10, per: (256, "MiB"),

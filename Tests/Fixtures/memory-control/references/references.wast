@@ -1,0 +1,136 @@
+;; Memories as values: memref, ref.mem, memory.size_ref, memory.copy_ref, loads and stores through a reference.
+;; Addresses through a reference are i64, whatever the address type of the memory.
+
+(module $A
+  (memory $a 2 4)
+  (memory $v i64 virtual 4 4)
+  (memory $n 1)
+  (table $t 4 memref)
+  (global $g (export "g") (mut memref) (ref.null mem))
+  (global $constant memref (ref.mem $a))
+  (data (memory $a) (i32.const 8) "\01\02\03\04\05\06\07\08\ff\80")
+  (func (export "a") (result memref) (ref.mem $a))
+  (func (export "v") (result memref) (ref.mem $v))
+  (func (export "map") (drop (memory.map $v readwrite (i64.const 65536) (i64.const 65536))))
+  (func (export "read-only") (memory.protect $v read (i64.const 65536) (i64.const 65536)))
+  (func (export "store-a") (param i32 i32) (i32.store8 $a (local.get 0) (local.get 1)))
+  (func (export "keep") (param i32) (table.set $t (local.get 0) (ref.mem $a)) (global.set $g (ref.mem $v)))
+  (func (export "kept") (param i32) (result i32) (i32.load8_u memref (table.get $t (local.get 0)) (i64.const 9)))
+  (func (export "is-null") (param i32) (result i32) (ref.is_null (table.get $t (local.get 0))))
+  (func (export "constant") (result i64) (i64.load memref (global.get $constant) (i64.const 8)))
+  (func (export "size") (result i64) (memory.size_ref (ref.mem $a)))
+  (func (export "grow") (drop (memory.grow $a (i32.const 1))))
+  (func (export "null-load") (result i32) (i32.load memref (ref.null mem) (i64.const 0)))
+  (func (export "null-store") (i64.store memref (ref.null mem) (i64.const 0) (i64.const 1)))
+  (func (export "null-size") (result i64) (memory.size_ref (ref.null mem)))
+  (func (export "null-copy") (memory.copy_ref (ref.mem $a) (i64.const 0) (ref.null mem) (i64.const 0) (i64.const 1))))
+(register "A" $A)
+
+(assert_return (invoke "size") (i64.const 2))
+(assert_return (invoke "constant") (i64.const 0x0807060504030201))
+(assert_return (invoke "is-null" (i32.const 0)) (i32.const 1))
+(assert_trap (invoke "kept" (i32.const 0)) "null memory reference")
+(invoke "keep" (i32.const 3))
+(assert_return (invoke "is-null" (i32.const 3)) (i32.const 0))
+(assert_return (invoke "kept" (i32.const 3)) (i32.const 2))
+(assert_trap (invoke "null-load") "null memory reference")
+(assert_trap (invoke "null-store") "null memory reference")
+(assert_trap (invoke "null-size") "null memory reference")
+(assert_trap (invoke "null-copy") "null memory reference")
+
+;; A module without memories works on those it is given.
+(module $B
+  (import "A" "a" (func $a (result memref)))
+  (import "A" "v" (func $v (result memref)))
+  (import "A" "g" (global $g (mut memref)))
+  (func $get (param i32) (result memref) (if (result memref) (local.get 0) (then (call $v)) (else (call $a))))
+  (func (export "size") (param i32) (result i64) (memory.size_ref (call $get (local.get 0))))
+  (func (export "load8_s") (param i32 i64) (result i32) (i32.load8_s memref (call $get (local.get 0)) (local.get 1)))
+  (func (export "load16_u") (param i32 i64) (result i64) (i64.load16_u memref offset=1 (call $get (local.get 0)) (local.get 1)))
+  (func (export "load") (param i32 i64) (result i32) (i32.load memref offset=4 (call $get (local.get 0)) (local.get 1)))
+  (func (export "far") (param i64) (result i32) (i32.load memref offset=0xffffffffffffffff (call $a) (local.get 0)))
+  (func (export "store") (param i32 i64 i32) (i32.store memref (call $get (local.get 0)) (local.get 1) (local.get 2)))
+  (func (export "store64") (param i32 i64 i64) (i64.store32 memref (call $get (local.get 0)) (local.get 1) (local.get 2)))
+  (func (export "float") (param i32 i64 f64) (result f64)
+    (f64.store memref (call $get (local.get 0)) (local.get 1) (local.get 2))
+    (f64.load memref (call $get (local.get 0)) (local.get 1)))
+  (func (export "vector") (param i32 i64) (result i32)
+    (v128.store memref (call $get (local.get 0)) (local.get 1) (v128.const i32x4 1 2 3 4))
+    (v128.store32_lane memref 3 (call $get (local.get 0)) (local.get 1) (v128.const i32x4 5 6 7 8))
+    (i32x4.extract_lane 0
+      (i32x4.add
+        (v128.load32_lane memref 0 (call $get (local.get 0)) (local.get 1) (v128.const i32x4 0 0 0 0))
+        (i32x4.add
+          (v128.load32_splat memref offset=8 (call $get (local.get 0)) (local.get 1))
+          (v128.load memref (call $get (local.get 0)) (local.get 1))))))
+  ;; Both memories within one expression, operands before and after.
+  (func (export "sum") (param i32 i64) (result i32)
+    (i32.add (i32.mul (i32.load8_u memref (call $a) (local.get 1)) (i32.const 1000))
+      (i32.add (i32.load8_u memref (call $v) (i64.const 65536)) (local.get 0))))
+  (func (export "copy") (param i32 i64 i32 i64 i64)
+    (memory.copy_ref (call $get (local.get 0)) (local.get 1) (call $get (local.get 2)) (local.get 3) (local.get 4)))
+  (func (export "pass") (param memref) (result memref) (local.get 0))
+  (func (export "select") (param i32) (result i64)
+    (memory.size_ref (select (result memref) (call $a) (global.get $g) (local.get 0)))))
+
+(assert_return (invoke "size" (i32.const 0)) (i64.const 2))
+(assert_return (invoke "size" (i32.const 1)) (i64.const 4))
+(assert_return (invoke "select" (i32.const 1)) (i64.const 2))
+(assert_return (invoke "select" (i32.const 0)) (i64.const 4))
+(assert_return (invoke "load8_s" (i32.const 0) (i64.const 16)) (i32.const -1))
+(assert_return (invoke "load8_s" (i32.const 0) (i64.const 15)) (i32.const 8))
+(assert_return (invoke "load16_u" (i32.const 0) (i64.const 15)) (i64.const 0x80ff))
+(assert_return (invoke "load" (i32.const 0) (i64.const 4)) (i32.const 0x04030201))
+(assert_return (invoke "store" (i32.const 0) (i64.const 100) (i32.const 7)))
+(assert_return (invoke "load" (i32.const 0) (i64.const 96)) (i32.const 7))
+(assert_return (invoke "store64" (i32.const 0) (i64.const 131068) (i64.const -1)))
+(assert_return (invoke "load8_s" (i32.const 0) (i64.const 131071)) (i32.const -1))
+(assert_return (invoke "float" (i32.const 0) (i64.const 200) (f64.const 1.5)) (f64.const 1.5))
+(assert_return (invoke "vector" (i32.const 0) (i64.const 300)) (i32.const 19))
+(assert_return (invoke "pass" (ref.null mem)) (ref.null mem))
+
+;; The rules of every access hold.
+(assert_trap (invoke "store" (i32.const 0) (i64.const 131069) (i32.const 1)) "out of bounds memory access")
+(assert_trap (invoke "load8_s" (i32.const 0) (i64.const 0x100000000)) "out of bounds memory access")
+(assert_trap (invoke "load8_s" (i32.const 0) (i64.const -1)) "out of bounds memory access")
+(assert_trap (invoke "far" (i64.const 9)) "out of bounds memory access")
+(assert_trap (invoke "load" (i32.const 1) (i64.const 65536)) "unmapped memory access")
+(invoke $A "map")
+(assert_return (invoke "store" (i32.const 1) (i64.const 65536) (i32.const 5)))
+(assert_return (invoke "sum" (i32.const 100) (i64.const 8)) (i32.const 1105))
+(assert_trap (invoke "load" (i32.const 1) (i64.const 131067)) "unmapped memory access")
+(invoke $A "read-only")
+(assert_trap (invoke "store" (i32.const 1) (i64.const 65536) (i32.const 6)) "protected memory access")
+(assert_return (invoke "load" (i32.const 1) (i64.const 65532)) (i32.const 5))
+
+;; Copies: bounds of both, then the destination, then the source.
+(assert_return (invoke "copy" (i32.const 0) (i64.const 1000) (i32.const 1) (i64.const 65536) (i64.const 4)))
+(assert_return (invoke "load" (i32.const 0) (i64.const 996)) (i32.const 5))
+(assert_return (invoke "copy" (i32.const 0) (i64.const 9) (i32.const 0) (i64.const 8) (i64.const 7)))
+(assert_return (invoke "load8_s" (i32.const 0) (i64.const 15)) (i32.const 7))
+(assert_trap (invoke "copy" (i32.const 1) (i64.const 65536) (i32.const 0) (i64.const 0) (i64.const 1)) "protected memory access")
+(assert_trap (invoke "copy" (i32.const 1) (i64.const 0) (i32.const 0) (i64.const 131072) (i64.const 1)) "out of bounds memory access")
+(assert_trap (invoke "copy" (i32.const 0) (i64.const 0) (i32.const 1) (i64.const 0) (i64.const 1)) "unmapped memory access")
+(assert_return (invoke "copy" (i32.const 1) (i64.const 0) (i32.const 1) (i64.const 3) (i64.const 0)))
+
+;; A reference sees a memory grow.
+(invoke $A "grow")
+(assert_return (invoke "size" (i32.const 0)) (i64.const 3))
+(assert_return (invoke "load8_s" (i32.const 0) (i64.const 196607)) (i32.const 0))
+
+;; Validation.
+(assert_invalid (module (func (result memref) (ref.mem 0))) "unknown memory")
+(assert_invalid (module (memory 1) (func (result funcref) (ref.mem 0))) "type mismatch")
+(assert_invalid (module (memory 1) (func (result i32) (i32.load memref (ref.mem 0) (i32.const 0)))) "type mismatch")
+(assert_invalid (module (memory 1) (func (result i32) (i32.load memref (ref.null extern) (i64.const 0)))) "type mismatch")
+(assert_invalid (module (memory 1) (func (result i32) (memory.size_ref (ref.mem 0)))) "type mismatch")
+(assert_invalid (module (func (param memref) (result i32) (i32.load memref align=8 (local.get 0) (i64.const 0)))) "alignment must not be larger than natural")
+(assert_invalid (module (table 1 funcref) (memory 1) (func (table.set (i32.const 0) (ref.mem 0)))) "type mismatch")
+
+;; Encoding: memref is 0x5A, bit 8 of the alignment says that the memory is an operand.
+(module binary "\00asm" "\01\00\00\00" "\01\06\01\60\01\5a\01\7f" "\03\02\01\00"
+  "\0a\0c\01\0a\00" "\20\00\42\00\28\82\02\00" "\0b")
+(assert_malformed
+  (module binary "\00asm" "\01\00\00\00" "\01\06\01\60\01\5a\01\7f" "\03\02\01\00"
+    "\0a\0c\01\0a\00" "\20\00\42\00\28\82\04\00" "\0b")
+  "malformed memop flags")
