@@ -66,7 +66,7 @@ public final class Instance {
 @safe
 final class InstanceState {
   let compiled: CompiledModule
-  private let context: ExecutionContext
+  let context: ExecutionContext
   var module: Module { compiled.module }
 
   /// The record the core runs with; its views follow it.

@@ -81,7 +81,8 @@ struct MemoryReferenceTests {
           (table.set $t (i32.const 1) (global.get $g))
           (i64.add (memory.size_ref (global.get $g)) (memory.size_ref (table.get $t (i32.const 1))))))
       """, imports)
-    #expect(try #require(guest.function("run"))().first?.i64 == 14)
+    let run = try #require(guest.function("run"))
+    #expect(try run().first?.i64 == 14)
     #expect(seen == [3] && forgotten != nil)
     guard case .global(let global)? = guest[export: "g"], case .memref(let reference?) = global.value else {
       Issue.record("the global holds a memory")
@@ -92,15 +93,16 @@ struct MemoryReferenceTests {
       Issue.record("the table is exported")
       return
     }
-    if case .memref(nil)? = try table.get(0) {} else { Issue.record("the first element is null") }
-    if case .memref(let element?)? = try table.get(1) { #expect(element.memory === forgotten) } else { Issue.record("no memory") }
+    if case .memref(nil)? = table[0] {} else { Issue.record("the first element is null") }
+    if case .memref(let element?)? = table[1] { #expect(element.memory === forgotten) } else { Issue.record("no memory") }
   }
 
   @Test("a reference of another store is refused")
   func otherStore() throws {
     let guest = try instance("(module (func (export \"f\") (param memref)))")
     let foreign = Store(engine: engine).reference(to: try Memories.plain(1))
-    #expect(throws: WasmError.self) { try #require(guest.function("f"))(.memref(foreign)) }
+    let function = try #require(guest.function("f"))
+    #expect(throws: WasmError.self) { try function(.memref(foreign)) }
   }
 
   @Test("ten thousand accesses that alternate between memories leave no view behind")
