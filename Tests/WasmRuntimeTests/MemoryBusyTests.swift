@@ -35,17 +35,20 @@ struct MemoryBusyTests {
     nonisolated(unsafe) let run = try guest(memory)
     let isFinished = Atomic<Bool>(false)
     nonisolated(unsafe) var faults: Set<MemoryFault> = []
-    let ended = DispatchSemaphore(value: 0)
+    nonisolated(unsafe) var runCount = 0
+    let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
     Thread.detachNewThread {
       // Many short runs, so that their beginnings meet the changes.
-      for _ in 0..<20_000 {
+      repeat {
         do { _ = try unsafe run(.i64(UInt64(3))) } catch WasmError.trap(let trap) {
           if case .memory(let fault) = trap.kind { unsafe faults.insert(fault) } else { unsafe faults.insert(.lost) }
         } catch { unsafe faults.insert(.lost) }
-      }
-      isFinished.store(true, ordering: .releasing)
+        unsafe runCount += 1
+        if unsafe runCount == 1 { begun.signal() }
+      } while !isFinished.load(ordering: .acquiring)
       ended.signal()
     }
+    begun.wait()
     var (doneCount, busyCount) = (0, 0)
     func attempt(_ change: () throws(MemoryAccessError) -> Void) {
       do throws(MemoryAccessError) {
@@ -56,12 +59,13 @@ struct MemoryBusyTests {
         if error.fault == .busy { busyCount += 1 }
       }
     }
-    while !isFinished.load(ordering: .acquiring) {
+    for _ in 0..<5000 {
       attempt { () throws(MemoryAccessError) in try memory.unmap(address: P, byteCount: P) }
       attempt { () throws(MemoryAccessError) in _ = try memory.map(address: P, byteCount: P, protection: .readWrite) }
       attempt { () throws(MemoryAccessError) in try memory.protect(address: 0, byteCount: P, protection: .none) }
       attempt { () throws(MemoryAccessError) in try memory.protect(address: 0, byteCount: P, protection: .read) }
     }
+    isFinished.store(true, ordering: .releasing)
     ended.wait()
     #expect(unsafe faults.isSubset(of: [.unmapped, .protected]))
     #expect(doneCount + busyCount > 0)
