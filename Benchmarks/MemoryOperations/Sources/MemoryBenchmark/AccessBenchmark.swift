@@ -71,7 +71,7 @@ struct AccessBenchmark {
       let ratios = zip(benchmark.nanoseconds, pairs[0].nanoseconds).map { $0 / $1 }
       print(
         benchmark.name.padding(toLength: 58, withPad: " ", startingAt: 0),
-        String(format: "%10.3f ns per access, %.3f of the first (median of the turns' ratios %.3f)", median(benchmark.nanoseconds),
+        String(format: "%10.3f ns per load, %.3f of the first (median of the turns' ratios %.3f)", median(benchmark.nanoseconds),
           median(benchmark.nanoseconds) / first, median(ratios)))
     }
   }
