@@ -34,7 +34,7 @@ extension KernelBenchmark.Report {
     let products = results.filter { $0.operation == "matmul" && $0.shape.hasPrefix("1 x") }
     return BarChart(
       title: "Products of a decode step: 128 MB of weights, one row",
-      subtitle: "\(kernels); \(threads) thread(s); reading alone: \(Quantity.number(unit: "GB/s").text(bandwidth))",
+      subtitle: "\(kernels); \(threads) thread(s); a plain sum: \(Quantity.number(unit: "GB/s").text(bandwidth))",
       axis: Axis("weights gone through, GB/s", .number(unit: "")), series: KernelStage.Provider.allCases.map(\.rawValue),
       groups: products.map { result in
         BarChart.Group(result.type, KernelStage.Provider.allCases.map { result.gigabytesPerSecond($0.rawValue) })
