@@ -53,6 +53,7 @@ struct DamagedModuleTests {
     case .v128: .v128(V128Bits(low: number, high: ~number))
     case .funcref: .funcref(nil)
     case .externref: .externref(number)
+    case .memref: .memref(nil)
     }
   }
 
