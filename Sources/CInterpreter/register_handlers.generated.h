@@ -1716,38 +1716,38 @@ H(v128_store_m64_sp) { ENTER v128 a = S_v128(0); EFFECTIVE_i64((i64)(S_i64(1) + 
 H(v128_store_m64_ap) { ENTER v128 a = A_v128; EFFECTIVE_i64((i64)(S_i64(1) + S_i64(3)), pc[2]); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_si) { ENTER v128 a = S_v128(0); uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
 H(v128_store_m64_ai) { ENTER v128 a = A_v128; uint64_t address = (i64)(S_i64(1) + (i64)(int64_t)(int32_t)UPPER(2)); WRITE(4); store_v128(p, a); GO(3) }
-H(v128_load8_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load8_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load8_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load8_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load8_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load8_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load8_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load8_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); u8x16 v = (u8x16)S_v128(3); v[pc[3]] = load_u8(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load16_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load16_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load16_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load16_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load16_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load16_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load16_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load16_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); u16x8 v = (u16x8)S_v128(3); v[pc[3]] = load_u16(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load32_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load32_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load32_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load32_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load32_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load32_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load32_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load32_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); u32x4 v = (u32x4)S_v128(3); v[pc[3]] = load_u32(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load64_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load64_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load64_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load64_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load64_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load64_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Pa_v128(r); GO(4) }
-H(v128_load64_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Ps_v128(r); GO(4) }
-H(v128_load64_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); u64x2 v = (u64x2)S_v128(3); v[pc[3]] = load_u64(p); r = (v128)v; Pa_v128(r); GO(4) }
+H(v128_load8_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Ps_v128(r); GO(4) }
+H(v128_load8_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Pa_v128(r); GO(4) }
+H(v128_load8_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Ps_v128(r); GO(4) }
+H(v128_load8_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Pa_v128(r); GO(4) }
+H(v128_load8_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Ps_v128(r); GO(4) }
+H(v128_load8_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Pa_v128(r); GO(4) }
+H(v128_load8_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Ps_v128(r); GO(4) }
+H(v128_load8_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(0); r = insert_lane(S_v128(3), splat_u8(load_u8(p)), pc[3], 0); Pa_v128(r); GO(4) }
+H(v128_load16_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Ps_v128(r); GO(4) }
+H(v128_load16_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Pa_v128(r); GO(4) }
+H(v128_load16_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Ps_v128(r); GO(4) }
+H(v128_load16_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Pa_v128(r); GO(4) }
+H(v128_load16_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Ps_v128(r); GO(4) }
+H(v128_load16_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Pa_v128(r); GO(4) }
+H(v128_load16_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Ps_v128(r); GO(4) }
+H(v128_load16_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(1); r = insert_lane(S_v128(3), splat_u16(load_u16(p)), pc[3], 1); Pa_v128(r); GO(4) }
+H(v128_load32_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Ps_v128(r); GO(4) }
+H(v128_load32_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Pa_v128(r); GO(4) }
+H(v128_load32_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Ps_v128(r); GO(4) }
+H(v128_load32_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Pa_v128(r); GO(4) }
+H(v128_load32_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Ps_v128(r); GO(4) }
+H(v128_load32_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Pa_v128(r); GO(4) }
+H(v128_load32_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Ps_v128(r); GO(4) }
+H(v128_load32_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(2); r = insert_lane(S_v128(3), splat_u32(load_u32(p)), pc[3], 2); Pa_v128(r); GO(4) }
+H(v128_load64_lane_m32_s_s) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Ps_v128(r); GO(4) }
+H(v128_load64_lane_m32_s_a) { ENTER v128 r; EFFECTIVE_i32(S_i32(1), pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Pa_v128(r); GO(4) }
+H(v128_load64_lane_m32_a_s) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Ps_v128(r); GO(4) }
+H(v128_load64_lane_m32_a_a) { ENTER v128 r; EFFECTIVE_i32(A_i32, pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Pa_v128(r); GO(4) }
+H(v128_load64_lane_m64_s_s) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Ps_v128(r); GO(4) }
+H(v128_load64_lane_m64_s_a) { ENTER v128 r; EFFECTIVE_i64(S_i64(1), pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Pa_v128(r); GO(4) }
+H(v128_load64_lane_m64_a_s) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Ps_v128(r); GO(4) }
+H(v128_load64_lane_m64_a_a) { ENTER v128 r; EFFECTIVE_i64(A_i64, pc[2]); READ(3); r = insert_lane(S_v128(3), splat_u64(load_u64(p)), pc[3], 3); Pa_v128(r); GO(4) }
 H(v128_store8_lane_m32_ss) { ENTER v128 a = S_v128(0); EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); store_u8(p, ((u8x16)a)[FIELD(3)]); GO(3) }
 H(v128_store8_lane_m32_as) { ENTER v128 a = A_v128; EFFECTIVE_i32(S_i32(1), pc[2]); WRITE(0); store_u8(p, ((u8x16)a)[FIELD(3)]); GO(3) }
 H(v128_store8_lane_m32_sa) { ENTER v128 a = S_v128(0); EFFECTIVE_i32(A_i32, pc[2]); WRITE(0); store_u8(p, ((u8x16)a)[FIELD(3)]); GO(3) }
@@ -1840,42 +1840,42 @@ H(f64x2_extract_lane_s_s) { ENTER f64x2 a = S_f64x2(1); f64 r; r = a[FIELD(2)]; 
 H(f64x2_extract_lane_s_a) { ENTER f64x2 a = S_f64x2(1); f64 r; r = a[FIELD(2)]; Pa_f64(r); GO(2) }
 H(f64x2_extract_lane_a_s) { ENTER f64x2 a = A_f64x2; f64 r; r = a[FIELD(2)]; Ps_f64(r); GO(2) }
 H(f64x2_extract_lane_a_a) { ENTER f64x2 a = A_f64x2; f64 r; r = a[FIELD(2)]; Pa_f64(r); GO(2) }
-H(i8x16_replace_lane_ss_s) { ENTER u8x16 a = S_u8x16(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i8x16_replace_lane_ss_a) { ENTER u8x16 a = S_u8x16(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i8x16_replace_lane_as_s) { ENTER u8x16 a = A_u8x16; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i8x16_replace_lane_as_a) { ENTER u8x16 a = A_u8x16; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i8x16_replace_lane_sa_s) { ENTER u8x16 a = S_u8x16(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i8x16_replace_lane_sa_a) { ENTER u8x16 a = S_u8x16(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i16x8_replace_lane_ss_s) { ENTER u16x8 a = S_u16x8(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i16x8_replace_lane_ss_a) { ENTER u16x8 a = S_u16x8(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i16x8_replace_lane_as_s) { ENTER u16x8 a = A_u16x8; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i16x8_replace_lane_as_a) { ENTER u16x8 a = A_u16x8; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i16x8_replace_lane_sa_s) { ENTER u16x8 a = S_u16x8(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i16x8_replace_lane_sa_a) { ENTER u16x8 a = S_u16x8(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i32x4_replace_lane_ss_s) { ENTER u32x4 a = S_u32x4(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i32x4_replace_lane_ss_a) { ENTER u32x4 a = S_u32x4(1); i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i32x4_replace_lane_as_s) { ENTER u32x4 a = A_u32x4; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i32x4_replace_lane_as_a) { ENTER u32x4 a = A_u32x4; i32 b = S_i32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i32x4_replace_lane_sa_s) { ENTER u32x4 a = S_u32x4(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i32x4_replace_lane_sa_a) { ENTER u32x4 a = S_u32x4(1); i32 b = A_i32; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i64x2_replace_lane_ss_s) { ENTER u64x2 a = S_u64x2(1); i64 b = S_i64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i64x2_replace_lane_ss_a) { ENTER u64x2 a = S_u64x2(1); i64 b = S_i64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i64x2_replace_lane_as_s) { ENTER u64x2 a = A_u64x2; i64 b = S_i64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i64x2_replace_lane_as_a) { ENTER u64x2 a = A_u64x2; i64 b = S_i64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(i64x2_replace_lane_sa_s) { ENTER u64x2 a = S_u64x2(1); i64 b = A_i64; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(i64x2_replace_lane_sa_a) { ENTER u64x2 a = S_u64x2(1); i64 b = A_i64; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f32x4_replace_lane_ss_s) { ENTER f32x4 a = S_f32x4(1); f32 b = S_f32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f32x4_replace_lane_ss_a) { ENTER f32x4 a = S_f32x4(1); f32 b = S_f32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f32x4_replace_lane_as_s) { ENTER f32x4 a = A_f32x4; f32 b = S_f32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f32x4_replace_lane_as_a) { ENTER f32x4 a = A_f32x4; f32 b = S_f32(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f32x4_replace_lane_sa_s) { ENTER f32x4 a = S_f32x4(1); f32 b = A_f32; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f32x4_replace_lane_sa_a) { ENTER f32x4 a = S_f32x4(1); f32 b = A_f32; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f64x2_replace_lane_ss_s) { ENTER f64x2 a = S_f64x2(1); f64 b = S_f64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f64x2_replace_lane_ss_a) { ENTER f64x2 a = S_f64x2(1); f64 b = S_f64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f64x2_replace_lane_as_s) { ENTER f64x2 a = A_f64x2; f64 b = S_f64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f64x2_replace_lane_as_a) { ENTER f64x2 a = A_f64x2; f64 b = S_f64(2); v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
-H(f64x2_replace_lane_sa_s) { ENTER f64x2 a = S_f64x2(1); f64 b = A_f64; v128 r; a[FIELD(3)] = b; r = (v128)a; Ps_v128(r); GO(2) }
-H(f64x2_replace_lane_sa_a) { ENTER f64x2 a = S_f64x2(1); f64 b = A_f64; v128 r; a[FIELD(3)] = b; r = (v128)a; Pa_v128(r); GO(2) }
+H(i8x16_replace_lane_ss_s) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Ps_v128(r); GO(2) }
+H(i8x16_replace_lane_ss_a) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Pa_v128(r); GO(2) }
+H(i8x16_replace_lane_as_s) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Ps_v128(r); GO(2) }
+H(i8x16_replace_lane_as_a) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Pa_v128(r); GO(2) }
+H(i8x16_replace_lane_sa_s) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Ps_v128(r); GO(2) }
+H(i8x16_replace_lane_sa_a) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u8(b), FIELD(3), 0); Pa_v128(r); GO(2) }
+H(i16x8_replace_lane_ss_s) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Ps_v128(r); GO(2) }
+H(i16x8_replace_lane_ss_a) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Pa_v128(r); GO(2) }
+H(i16x8_replace_lane_as_s) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Ps_v128(r); GO(2) }
+H(i16x8_replace_lane_as_a) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Pa_v128(r); GO(2) }
+H(i16x8_replace_lane_sa_s) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Ps_v128(r); GO(2) }
+H(i16x8_replace_lane_sa_a) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u16(b), FIELD(3), 1); Pa_v128(r); GO(2) }
+H(i32x4_replace_lane_ss_s) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(i32x4_replace_lane_ss_a) { ENTER v128 a = S_v128(1); i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(i32x4_replace_lane_as_s) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(i32x4_replace_lane_as_a) { ENTER v128 a = A_v128; i32 b = S_i32(2); v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(i32x4_replace_lane_sa_s) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(i32x4_replace_lane_sa_a) { ENTER v128 a = S_v128(1); i32 b = A_i32; v128 r; r = insert_lane(a, splat_u32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(i64x2_replace_lane_ss_s) { ENTER v128 a = S_v128(1); i64 b = S_i64(2); v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(i64x2_replace_lane_ss_a) { ENTER v128 a = S_v128(1); i64 b = S_i64(2); v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
+H(i64x2_replace_lane_as_s) { ENTER v128 a = A_v128; i64 b = S_i64(2); v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(i64x2_replace_lane_as_a) { ENTER v128 a = A_v128; i64 b = S_i64(2); v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
+H(i64x2_replace_lane_sa_s) { ENTER v128 a = S_v128(1); i64 b = A_i64; v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(i64x2_replace_lane_sa_a) { ENTER v128 a = S_v128(1); i64 b = A_i64; v128 r; r = insert_lane(a, splat_u64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
+H(f32x4_replace_lane_ss_s) { ENTER v128 a = S_v128(1); f32 b = S_f32(2); v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(f32x4_replace_lane_ss_a) { ENTER v128 a = S_v128(1); f32 b = S_f32(2); v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(f32x4_replace_lane_as_s) { ENTER v128 a = A_v128; f32 b = S_f32(2); v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(f32x4_replace_lane_as_a) { ENTER v128 a = A_v128; f32 b = S_f32(2); v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(f32x4_replace_lane_sa_s) { ENTER v128 a = S_v128(1); f32 b = A_f32; v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Ps_v128(r); GO(2) }
+H(f32x4_replace_lane_sa_a) { ENTER v128 a = S_v128(1); f32 b = A_f32; v128 r; r = insert_lane(a, splat_f32(b), FIELD(3), 2); Pa_v128(r); GO(2) }
+H(f64x2_replace_lane_ss_s) { ENTER v128 a = S_v128(1); f64 b = S_f64(2); v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(f64x2_replace_lane_ss_a) { ENTER v128 a = S_v128(1); f64 b = S_f64(2); v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
+H(f64x2_replace_lane_as_s) { ENTER v128 a = A_v128; f64 b = S_f64(2); v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(f64x2_replace_lane_as_a) { ENTER v128 a = A_v128; f64 b = S_f64(2); v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
+H(f64x2_replace_lane_sa_s) { ENTER v128 a = S_v128(1); f64 b = A_f64; v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Ps_v128(r); GO(2) }
+H(f64x2_replace_lane_sa_a) { ENTER v128 a = S_v128(1); f64 b = A_f64; v128 r; r = insert_lane(a, splat_f64(b), FIELD(3), 3); Pa_v128(r); GO(2) }
 H(i8x16_eq_ss_s) { ENTER u8x16 a = S_u8x16(1); u8x16 b = S_u8x16(2); v128 r; r = (v128)(a == b); Ps_v128(r); GO(2) }
 H(i8x16_eq_ss_a) { ENTER u8x16 a = S_u8x16(1); u8x16 b = S_u8x16(2); v128 r; r = (v128)(a == b); Pa_v128(r); GO(2) }
 H(i8x16_eq_as_s) { ENTER u8x16 a = A_u8x16; u8x16 b = S_u8x16(2); v128 r; r = (v128)(a == b); Ps_v128(r); GO(2) }

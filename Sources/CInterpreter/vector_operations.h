@@ -5,6 +5,19 @@ INLINE v128 splat_u8(uint32_t v) { uint8_t e = (uint8_t)v; return (v128)(u8x16){
 INLINE v128 splat_u16(uint32_t v) { uint16_t e = (uint16_t)v; return (v128)(u16x8){e, e, e, e, e, e, e, e}; }
 INLINE v128 splat_u32(uint32_t v) { return (v128)(u32x4){v, v, v, v}; }
 INLINE v128 splat_u64(uint64_t v) { return (v128)(u64x2){v, v}; }
+
+// One lane of v from a vector that has the value in every lane. The lane is known only now: to store it into a spilled vector
+// and to load that again would wait for the store (some 13 cycles). A window of 16 bytes over a row puts the mask in place.
+static const uint8_t lane_rows[4][32] = {
+    {[16] = 0xFF},
+    {[16] = 0xFF, [17] = 0xFF},
+    {[16] = 0xFF, [17] = 0xFF, [18] = 0xFF, [19] = 0xFF},
+    {[16] = 0xFF, [17] = 0xFF, [18] = 0xFF, [19] = 0xFF, [20] = 0xFF, [21] = 0xFF, [22] = 0xFF, [23] = 0xFF},
+};
+INLINE v128 insert_lane(v128 v, v128 value, size_t lane, unsigned log2) {
+  v128 mask = load_v128(&lane_rows[log2][16 - (lane << log2)]);
+  return (v & ~mask) | (value & mask);
+}
 INLINE v128 splat_f32(float v) { return (v128)(f32x4){v, v, v, v}; }
 INLINE v128 splat_f64(double v) { return (v128)(f64x2){v, v}; }
 

@@ -28,8 +28,7 @@ func memoryInstructions() -> [RegisterInstruction] {
         RegisterInstruction(
           "v128_load\(bits)_lane_\(suffix)", .loadLane, wasm: wasm ? 0x254 + log2 : nil, [address], result: "v128", words: 4,
           note: "The vector is slot 3, the lane word 3.",
-          "READ(\(log2)); u\(bits)x\(128 / bits) v = (u\(bits)x\(128 / bits))S_v128(3); v[pc[3]] = load_u\(bits)(p); r = (v128)v;"
-        ))
+          "READ(\(log2)); r = insert_lane(S_v128(3), splat_u\(bits)(load_u\(bits)(p)), pc[3], \(log2));"))
     }
   }
   for (log2, bits) in [8, 16, 32, 64].enumerated() {

@@ -55,14 +55,14 @@ private struct VectorTable {
     extract("i64x2_extract_lane", 29, "u64x2", "i64", "")
     extract("f32x4_extract_lane", 31, "f32x4", "f32", "")
     extract("f64x2_extract_lane", 33, "f64x2", "f64", "")
-    for (lane, type, scalar, wasm) in [
-      ("i8x16", "u8x16", "i32", 23), ("i16x8", "u16x8", "i32", 26), ("i32x4", "u32x4", "i32", 28), ("i64x2", "u64x2", "i64", 30),
-      ("f32x4", "f32x4", "f32", 32), ("f64x2", "f64x2", "f64", 34),
+    for (lane, element, scalar, wasm, log2) in [
+      ("i8x16", "u8", "i32", 23, 0), ("i16x8", "u16", "i32", 26, 1), ("i32x4", "u32", "i32", 28, 2), ("i64x2", "u64", "i64", 30, 3),
+      ("f32x4", "f32", "f32", 32, 2), ("f64x2", "f64", "f64", 34, 3),
     ] {
       instructions.append(
         RegisterInstruction(
-          "\(lane)_replace_lane", .binary, wasm: 0x200 + wasm, [type, scalar], result: "v128", note: "Lane in field 3.",
-          "a[FIELD(3)] = b; r = (v128)a;"))
+          "\(lane)_replace_lane", .binary, wasm: 0x200 + wasm, ["v128", scalar], result: "v128", note: "Lane in field 3.",
+          "r = insert_lane(a, splat_\(element)(b), FIELD(3), \(log2));"))
     }
   }
 
