@@ -37,6 +37,8 @@ let package = Package(
     .target(name: "CInterpreter", cSettings: optimized),
     .target(name: "CTensorKernels", cSettings: optimized),
     .target(name: "CModelPrograms"),
+    // The built module is embedded, not copied.
+    .target(name: "CEngineKernels", exclude: ["Makefile", "engine_kernels.wasm", "MANIFEST"]),
 
     // Layer 1
     .target(name: "VirtualMemory", dependencies: ["CPlatform"], swiftSettings: strict),
@@ -83,7 +85,11 @@ let package = Package(
     // Layer 5
     .target(
       name: "Benchmarking",
-      dependencies: ["Bindery", "Charts", "ModelPrograms", "TensorOperations", "Tensors", "WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory"], swiftSettings: strict),
+      dependencies: [
+        "Bindery", "CEngineKernels", "Charts", "ModelPrograms", "TensorOperations", "Tensors", "WasmRuntime", "WebAssembly", "WebAssemblyText",
+        "VirtualMemory",
+      ],
+      swiftSettings: strict),
 
     // Layer 6
     .executableTarget(

@@ -6,7 +6,7 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures.", 
     subcommands: [BenchCopyCommand.self, BenchCopyWorkerCommand.self, BenchKernelsCommand.self, BenchMemoryCommand.self,
-      BenchMemoryWorkerCommand.self, BenchLLMCommand.self])
+      BenchMemoryWorkerCommand.self, BenchEngineCommand.self, BenchLLMCommand.self])
 }
 
 struct BenchLLMCommand: ParsableCommand {

@@ -39,6 +39,7 @@ public final class CompiledModule: @unchecked Sendable {
     let code = UnsafeMutableBufferPointer<bindery_code>.allocate(capacity: module.functionBodies.count)
     let context = unsafe ModuleContext(
       module: module, typeNumbers: types, consumesFuel: engine.configuration.consumesFuel,
+      fuelCountsRegisterInstructions: engine.configuration.fuelCountsRegisterInstructions,
       combinesInstructions: engine.configuration.combinesInstructions, code: code)
     var functions: [TranslatedFunction] = []
     functions.reserveCapacity(module.functionBodies.count)
@@ -123,6 +124,7 @@ struct ModuleContext {
   let module: Module
   let typeNumbers: [UInt32]
   let consumesFuel: Bool
+  let fuelCountsRegisterInstructions: Bool
   let combinesInstructions: Bool
   let code: UnsafeMutableBufferPointer<bindery_code>
 

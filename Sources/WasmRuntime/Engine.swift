@@ -18,6 +18,9 @@ public struct EngineConfiguration: Sendable {
   /// Whether neighbouring instructions are done as one and results kept out of the frame. Off: one register instruction for
   /// each of WebAssembly's, with all operands in slots. For tests, which compare the two.
   package var combinesInstructions = true
+  /// With `consumesFuel`: take fuel for each register instruction, not for each of WebAssembly's. For tests, which count what is
+  /// dispatched.
+  package var fuelCountsRegisterInstructions = false
 
   public init() {}
 }

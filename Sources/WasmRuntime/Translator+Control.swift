@@ -415,10 +415,13 @@ extension FunctionTranslator {
     guard context.consumesFuel else { return }
     fuelPosition = emit(.fuel, 0) + 1
     words[fuelPosition!] = 0
+    fuelStart = starts.count
   }
 
   mutating func closeFuel() {
-    if let fuelPosition { words[fuelPosition] = fuelCount }
+    if let fuelPosition {
+      words[fuelPosition] = context.fuelCountsRegisterInstructions ? UInt64(starts.count - fuelStart) : fuelCount
+    }
     fuelPosition = nil
   }
 

@@ -112,6 +112,8 @@ struct FunctionTranslator {
   /// Where the fuel of the current stretch of code is written; nil without fuel.
   var fuelPosition: Int?
   var fuelCount: UInt64 = 0
+  /// Register instructions up to and with the one that takes that fuel.
+  var fuelStart = 0
 
   /// Slots of a frame must fit the 16-bit fields of instructions, which hold twice the index.
   static let slotCountMax = 32_767

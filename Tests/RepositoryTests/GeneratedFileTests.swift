@@ -16,9 +16,18 @@ struct GeneratedFileTests {
 
   @Test("a rebuild of the guests gives the committed bytes")
   func guests() throws {
+    try check(Repository.path("models/build.sh"), ["--check"])
+  }
+
+  @Test("a rebuild of the engine benchmark's kernels gives the committed bytes")
+  func engineKernels() throws {
+    try check(URL(filePath: "/usr/bin/env"), ["make", "-s", "-C", Repository.path("Sources/CEngineKernels").path, "check"])
+  }
+
+  private func check(_ tool: URL, _ arguments: [String]) throws {
     let process = Process()
-    process.executableURL = Repository.path("models/build.sh")
-    process.arguments = ["--check"]
+    process.executableURL = tool
+    process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(["BINDERY": BinderyExecutable.url.path]) { $1 }
     let pipe = Pipe()
     process.standardOutput = pipe
