@@ -10,25 +10,28 @@ extension EngineBenchmark.Report {
     ]
     for result in results {
       let cells = [
-        time.text(result.nativeNanoseconds * 1e-9), time.text(result.wasmNanoseconds * 1e-9), number.text(result.ratio),
-        number.text(result.ratioMin), number.text(result.ratioMax), number.text(result.wasmInstructions),
-        number.text(result.dispatchedInstructions),
+        time.text(result.nativeNanoseconds * 1e-9), time.text(result.wasmNanoseconds * 1e-9),
+        number.text(result.ratio), number.text(result.ratioMin), number.text(result.ratioMax),
+        number.text(result.wasmInstructions), number.text(result.dispatchedInstructions),
       ]
       lines.append("| \(result.test) | \(result.unit) | " + cells.joined(separator: " | ") + " |")
     }
-    let rounds = results.first?.rounds ?? 0
-    lines += ["", "Times and counts of one unit, medians of \(rounds) \(rounds == 1 ? "round" : "rounds"); handlers: \(handlers)."]
+    lines += ["", "Times and counts of one unit, \(rounds); handlers: \(handlers)."]
     return lines.joined(separator: "\n") + "\n"
   }
 
   /// The ratios as bars.
   public var svg: String {
-    let rounds = results.first?.rounds ?? 0
-    return BarChart(
+    BarChart(
       title: "The interpreter beside native code",
-      subtitle: "The same C source with -O2, in turns; \(rounds == 1 ? "one round" : "medians of \(rounds) rounds"); handlers: \(handlers)",
+      subtitle: "The same C source with -O2, in turns, \(rounds); handlers: \(handlers)",
       axis: Axis("time of the interpreter, as a multiple of native", .number(unit: "x")),
       groups: results.map { BarChart.Group($0.test, [$0.ratio]) }
     ).svg()
+  }
+
+  private var rounds: String {
+    let count = results.first?.rounds ?? 0
+    return count == 1 ? "one round" : "medians of \(count) rounds"
   }
 }

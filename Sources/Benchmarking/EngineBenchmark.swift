@@ -42,7 +42,7 @@ public struct EngineBenchmark: Sendable {
     public let rounds: Int
     public let repetitions: Int
     public let unitsPerRepetition: Int
-    /// Instructions of WebAssembly that were executed, and instructions of the interpreter that did their work. Both repeat exactly.
+    /// Instructions of WebAssembly that were executed, and those of the interpreter that did their work. Both repeat exactly.
     public let wasmInstructions: Double
     public let dispatchedInstructions: Double
     /// What both sides computed.
@@ -176,7 +176,8 @@ public struct EngineBenchmark: Sendable {
     func prepare() throws { try prepareFunction() }
 
     func run(_ kernel: Kernel, _ repetitions: Int) throws -> UInt64 {
-      guard case .i64(let sum)? = try runFunction(.i32(UInt32(kernel.number)), .i32(UInt32(repetitions))).first else { throw Missing() }
+      let results = try runFunction(.i32(UInt32(kernel.number)), .i32(UInt32(repetitions)))
+      guard case .i64(let sum)? = results.first else { throw Missing() }
       return sum
     }
   }

@@ -6,8 +6,8 @@ struct BenchEngineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "engine", abstract: "Measures the interpreter beside native code of the same C source.",
     discussion: """
-      CoreMark-like integer work, calls, float and SIMD products, blocks of quantised weights, memory-bound loops. Native code and the \
-      interpreter take turns within a round; the sums they find must agree, or the command fails.
+      CoreMark-like integer work, calls, float and SIMD products, blocks of quantised weights, memory-bound loops. Native code \
+      and the interpreter take turns within a round; the sums they find must agree, or the command fails.
       """)
 
   @Option(help: "Measure each this many times.")

@@ -71,8 +71,10 @@ enum { TEXT_LENGTH = 4096 };
 static uint8_t text[TEXT_LENGTH];
 
 void engine_text_prepare(void) {
-  static const char words[16][9] = {"5012",     "1234",     "-874",     "+122",     "35.54400", ".1234500", "-110.700", "+0.64400",
-                                    "5.500e+3", "-.123e-2", "-87e+832", "+0.6e-12", "T0.3e-1F", "-T.T++Tq", "1T3.4e4z", "34.0e-T^"};
+  static const char words[16][9] = {
+    "5012",     "1234",     "-874",     "+122",     "35.54400", ".1234500", "-110.700", "+0.64400",
+    "5.500e+3", "-.123e-2", "-87e+832", "+0.6e-12", "T0.3e-1F", "-T.T++Tq", "1T3.4e4z", "34.0e-T^",
+  };
   uint64_t state = 0xD1B54A32D192ED03;
   int length = 0;
   while (length < TEXT_LENGTH) {

@@ -6,7 +6,7 @@ import _TestSupport
   import FoundationXML
 #endif
 
-/// What holds on every machine: which tests there are, that both sides agree, how the numbers hang together. Times are nobody's test.
+/// What holds on every machine: which tests there are, that both sides agree, how the numbers hang together. No time is tested.
 @Suite("bench engine")
 struct BenchEngineTests {
   private static func report(_ arguments: [String]) throws -> [String: Any] {

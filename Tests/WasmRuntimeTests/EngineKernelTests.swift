@@ -4,10 +4,12 @@ import WasmRuntime
 import WebAssembly
 import _TestSupport
 
-/// The kernels of `bindery bench engine`, in counts that repeat exactly: a translator that combines less shows here, without a clock.
+/// The kernels of `bindery bench engine`, in counts that repeat exactly: a translator that combines less shows here, without a
+/// clock.
 ///
 /// The bounds stand in `Tests/Fixtures/engine/counts.json`. After a change that is meant to change them (another
-/// `engine_kernels.wasm`, a better translator), run once with `BINDERY_RECORD=1`, which writes that file, and look at its difference.
+/// `engine_kernels.wasm`, a better translator), run once with `BINDERY_RECORD=1`, which writes that file, and look at its
+/// difference.
 @Suite("Kernels of the engine benchmark")
 struct EngineKernelTests {
   /// One repetition of a kernel after `engine_prepare` and one repetition of each kernel before it.
@@ -27,7 +29,7 @@ struct EngineKernelTests {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     var recorded = try decoder.decode([Counts].self, from: Data(contentsOf: Self.file))
     let (wasm, dispatched) = (try Self.counts(ofDispatches: false), try Self.counts(ofDispatches: true))
-    try #require(wasm.count == recorded.count && dispatched.count == recorded.count, "a kernel was added or left out: record anew")
+    try #require(wasm.count == recorded.count && dispatched.count == recorded.count, "a kernel was added or left out")
     if ProcessInfo.processInfo.environment["BINDERY_RECORD"] == "1" {
       for index in recorded.indices {
         recorded[index].wasmInstructions = wasm[index]
@@ -40,14 +42,15 @@ struct EngineKernelTests {
       return
     }
     for (index, bound) in recorded.enumerated() {
-      #expect(wasm[index] == bound.wasmInstructions, "\(bound.kernel): the file is about another module: record anew")
-      #expect(dispatched[index] <= bound.dispatchedInstructions, "\(bound.kernel): the translator combines less than it did")
+      #expect(wasm[index] == bound.wasmInstructions, "\(bound.kernel): another module: record anew")
+      #expect(dispatched[index] <= bound.dispatchedInstructions, "\(bound.kernel): less is combined than was")
     }
   }
 
   @Test("uncombined code dispatches more, so the counts are of what is dispatched")
   func uncombined() throws {
-    let (combined, plain) = (try Self.counts(ofDispatches: true), try Self.counts(ofDispatches: true, combinesInstructions: false))
+    let combined = try Self.counts(ofDispatches: true)
+    let plain = try Self.counts(ofDispatches: true, combinesInstructions: false)
     for (less, more) in zip(combined, plain) { #expect(less < more) }
   }
 
