@@ -16,11 +16,12 @@ TRAITS = $(shell pkg-config --exists openblas 2>/dev/null || echo --disable-defa
 # SwiftPM keeps frame pointers on Linux by default; every handler of the interpreter would then save one (10 to 20 %).
 FLAGS = -c release --omit-frame-pointers $(TRAITS)
 
-.PHONY: help setup build fetch run test clean generate guests
+.PHONY: help setup build fetch run test bench bench-peers clean generate guests
 
 help:
 	@echo "make run       answer a prompt with SmolLM2 (PROMPT='...' for your own)"
 	@echo "make test      run every test"
+	@echo "make bench     every benchmark, as a report with charts in .build/bench (make bench-peers first, to compare)"
 	@echo "make build     the release build alone: $(BINDERY)"
 	@echo "make generate  write the generated sources anew from Sources/InstructionDescription"
 	@echo "make guests    rebuild the committed guests under models/programs"
@@ -54,6 +55,13 @@ run: fetch
 
 test: fetch
 	swift test $(FLAGS)
+
+bench: fetch
+	Benchmarks/report.sh $(MODEL)
+
+# llama.cpp is compiled here: a quarter of an hour.
+bench-peers: setup
+	Benchmarks/peers.sh
 
 generate:
 	swift run $(FLAGS) InstructionGenerator

@@ -9,8 +9,9 @@ if ! "$folder/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == 
   CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_CURL=OFF" CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-2} \
     "$folder/bin/pip" install --no-binary llama-cpp-python llama-cpp-python==0.3.36 >&2
 fi
+"$folder/bin/python" -c 'import wasmtime' 2>/dev/null || "$folder/bin/pip" install wasmtime >&2
 "$folder/bin/python" - <<'PYTHON'
-import llama_cpp, numpy
-print("llama-cpp-python", llama_cpp.__version__, "| numpy", numpy.__version__)
+import importlib.metadata, llama_cpp, numpy
+print("llama-cpp-python", llama_cpp.__version__, "| numpy", numpy.__version__, "| wasmtime", importlib.metadata.version("wasmtime"))
 print(llama_cpp.llama_print_system_info().decode())
 PYTHON
