@@ -61,7 +61,14 @@ public struct LineChart: Sendable {
       drawing.path(points, series: index)
       if showsPoints { for point in points { drawing.dot(point.x, point.y, series: index) } }
     }
-    for (index, y) in labelPlaces(ends: series.map { $0.points.last.map { place($0).y } ?? bottom }, top: top, bottom: bottom) {
+    // Names of lines that end at the right edge stand in a column there, others where their line ends.
+    let ends = series.enumerated().compactMap { index, entry in
+      entry.points.last.map { (index: index, end: place($0)) }
+    }
+    for entry in ends where showsPoints && entry.end.x < right - 40 {
+      drawing.name(series[entry.index].name, x: entry.end.x + 8, y: entry.end.y + 4, series: entry.index)
+    }
+    for (index, y) in Self.apart(ends.filter { !showsPoints || $0.end.x >= right - 40 }.map { ($0.index, $0.end.y) }, bottom: bottom) {
       drawing.name(series[index].name, x: right + 8, y: y + 4, series: index)
     }
     return drawing.svg
@@ -83,10 +90,10 @@ public struct LineChart: Sendable {
     return places.enumerated().compactMap { ($0.offset % stride == 0 || $0.offset == places.count - 1) ? $0.element : nil }
   }
 
-  /// Heights of the names, pushed apart where lines end close together.
-  private func labelPlaces(ends: [Double], top: Double, bottom: Double) -> [(index: Int, y: Double)] {
+  /// Heights of names, pushed apart where lines end close together.
+  private static func apart(_ ends: [(index: Int, y: Double)], bottom: Double) -> [(index: Int, y: Double)] {
     let distance = Drawing.textSize + 3
-    var places = ends.enumerated().map { (index: $0.offset, y: $0.element) }.sorted { $0.y < $1.y }
+    var places = ends.sorted { $0.y < $1.y }
     for index in places.indices.dropFirst() { places[index].y = max(places[index].y, places[index - 1].y + distance) }
     if let last = places.indices.last, places[last].y > bottom {
       places[last].y = bottom
