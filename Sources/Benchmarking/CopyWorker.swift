@@ -38,12 +38,10 @@ public enum CopyWorker {
     var guests: [WeightGuest] = []
     var marks: [Mark] = []
     var checksum: UInt64 = 0
-    var fileByteCount: UInt64 = 0
     var last = (guest: 0, probe: try ProcessProbe.now())
     for number in 1...(request.marks.last ?? 1) {
       let (ready, guest) = try seconds { try WeightGuest(program, path: request.path) }
       guests.append(guest)
-      fileByteCount = guest.byteCount
       let (first, sum) = try seconds { try guest.pass() }
       guard request.marks.contains(number) else { continue }
       let (second, _) = try seconds { try guest.pass() }
@@ -61,7 +59,7 @@ public enum CopyWorker {
       _ = readLine()
     }
     let response = Response(
-      marks: marks, copiedByteCount: UInt64(guests.count) * request.loading.copyCount * fileByteCount, checksum: checksum,
+      marks: marks, copiedByteCount: guests.reduce(0) { $0 + $1.copiedByteCount }, checksum: checksum,
       total: try ProcessProbe.now())
     print(String(decoding: try JSONEncoder().encode(response), as: UTF8.self))
     fflush(nil)

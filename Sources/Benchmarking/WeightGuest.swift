@@ -19,15 +19,6 @@ final class WeightGuest {
     /// The guest itself reads 64 KiB a call through a function of the host that reads into the guest's memory, as `fd_read` does.
     case chunked
 
-    /// How often each byte is copied.
-    var copyCount: UInt64 {
-      switch self {
-      case .map: 0
-      case .read, .chunked: 1
-      case .copy: 2
-      }
-    }
-
     /// Bytes of anonymous memory that a load needs at its worst, as multiples of the file.
     var peakCount: UInt64 { self == .map ? 0 : self == .copy ? 2 : 1 }
   }
@@ -49,6 +40,14 @@ final class WeightGuest {
   private let instance: Instance
   /// Of the file.
   let byteCount: UInt64
+  /// Bytes that were copied until the guest could use the file, counted where they are: by the system into memory, and from one
+  /// memory into another.
+  var copiedByteCount: UInt64 { memory.copiedByteCount + counter.byteCount }
+  private let counter = Counter()
+
+  private final class Counter {
+    var byteCount: UInt64 = 0
+  }
 
   /// Loads the file; when this returns the guest can use it.
   init(_ program: Program, path: String) throws {
@@ -62,7 +61,7 @@ final class WeightGuest {
     let store = Store(engine: program.engine)
     var imports = Imports()
     imports.define(module: "bench", name: "weights", .memory(memory))
-    let memory = memory
+    let (memory, counter) = (memory, counter)
     let type = FunctionType(parameters: [.i64, .i32], results: [.i32])
     imports.define(
       module: "bench", name: "read",
@@ -71,13 +70,20 @@ final class WeightGuest {
           let address = arguments.i64(0)
           let byteCount = min(UInt64(arguments.i32(1)), file.byteCount - min(address, file.byteCount))
           try memory.readFile(FileRegion(file: file, offset: address, byteCount: byteCount), at: address)
+          counter.byteCount += byteCount
           results.set(UInt32(byteCount))
         }))
     instance = try Instance(store: store, module: program.module, imports: imports)
     switch program.loading {
     case .map: try memory.bind(file, at: 0, mode: .readOnly)
-    case .read: try memory.readFile(FileRegion(file), at: 0)
-    case .copy: try memory.write(file.read(at: 0, byteCount: Int(byteCount)), address: 0)
+    case .read:
+      try memory.readFile(FileRegion(file), at: 0)
+      counter.byteCount += byteCount
+    case .copy:
+      let buffer = try file.read(at: 0, byteCount: Int(byteCount))
+      counter.byteCount += UInt64(buffer.count)
+      try memory.write(buffer, address: 0)
+      counter.byteCount += UInt64(buffer.count)
     case .chunked: try call("load")
     }
   }

@@ -76,21 +76,16 @@ public final class TensorStore: Sendable {
       throw TensorStoreError(.environment, path: paths[0], "no address space for its \(end) bytes: \(error)", cause: error)
     }
     var files: [WeightSet.File] = []
+    var copied: UInt64 = 0
     for (index, file) in opened.enumerated() {
-      try fill(memory, with: file, at: addresses[index], path: paths[index], placement: placement)
+      copied += try fill(memory, with: file, at: addresses[index], path: paths[index], placement: placement)
       let catalog = try readCatalog(memory, file, at: addresses[index], path: paths[index])
       files.append(
         WeightSet.File(path: paths[index], catalog: catalog, address: addresses[index], byteCount: file.byteCount))
     }
+    // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so.
+    copied += memory.copiedByteCount
     let total = opened.reduce(0) { $0 + $1.byteCount }
-    // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so. `copy` copies every
-    // byte twice: into the buffer of the host, and from there into the guest.
-    let copied =
-      switch placement {
-      case .map: memory.copiedByteCount
-      case .read: total
-      case .copy: 2 * total
-      }
     return WeightSet(
       memory: memory, files: files, placement: placement, mappedByteCount: placement == .map ? total - copied : 0,
       copiedByteCount: copied)
@@ -99,24 +94,30 @@ public final class TensorStore: Sendable {
   /// The largest `weights` memory that model programs import: 2^24 pages.
   static let weightsPageCountMax: UInt64 = 1 << 24
 
+  /// - Returns: the bytes copied here, by the system into memory and from one memory into another.
   private static func fill(
     _ memory: Memory, with file: RegularFile, at address: UInt64, path: String, placement: WeightPlacement
-  ) throws(TensorStoreError) {
+  ) throws(TensorStoreError) -> UInt64 {
     let byteCount = (file.byteCount + 0xFFFF) / 0x10000 * 0x10000
+    var copied: UInt64 = 0
     do {
       switch placement {
       case .map: try memory.bind(file, at: address, mode: .readOnly)
       case .read:
         try mapPages(memory, address, byteCount, path)
         try memory.readFile(FileRegion(file), at: address)
+        copied += file.byteCount
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       case .copy:
         let buffer = try file.read(at: 0, byteCount: Int(file.byteCount))
+        copied += UInt64(buffer.count)
         try mapPages(memory, address, byteCount, path)
         try memory.write(buffer, address: address)
+        copied += UInt64(buffer.count)
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       }
       try memory.pinForever(address: address, byteCount: byteCount)
+      return copied
     } catch let error as TensorStoreError {
       throw error
     } catch let error as VirtualMemoryError {
