@@ -106,7 +106,7 @@ public struct CopyBenchmark: Sendable {
       progress("\(Quantity.bytes.text(Double(file.byteCount))), round \(round) of \(options.rounds)")
       for cache in caches {
         for loading in WeightGuest.Loading.allCases where excess(loading, file.byteCount, guests: 1) == nil {
-          if cache == "warm" { try file.warm() } else { try file.evict() }
+          if cache == "warm" { try file.warm() } else { file.evict() }
           let worker = try start(CopyWorker.Request(loading: loading, path: file.path, marks: [1]))
           measured[loading.rawValue + cache, default: []].append(try worker.response(CopyWorker.Response.self))
           worker.finish()

@@ -1,8 +1,11 @@
 import Foundation
 
-/// A file of weights to load: of some size, with contents that nobody reads but the sum. Removed with the object.
+/// A file of weights to load: of some size, with contents that nobody reads but the sum.
+///
+/// It has no name: it goes with the process, however that ends, and child processes open it through /proc.
 final class WeightFile {
   let path: String
+  private let handle: FileHandle
   let byteCount: Int
   /// A file without blocks on disk: for sizes that nobody wants to write. Reading it gives zeros, at the speed of the page cache.
   let isSparse: Bool
@@ -11,11 +14,14 @@ final class WeightFile {
   init(byteCount: Int, folder: String, isSparse: Bool) throws {
     self.byteCount = max(byteCount & ~0xFFFF, 1 << 16)
     self.isSparse = isSparse
-    path = folder + "/bindery-bench-\(ProcessInfo.processInfo.processIdentifier)-\(byteCount).weights"
-    guard FileManager.default.createFile(atPath: path, contents: nil) else {
-      throw WorkerProcess.Failure(description: "cannot create '\(path)': choose another folder with --directory")
+    let process = ProcessInfo.processInfo.processIdentifier
+    let name = folder + "/bindery-bench-\(process)-\(byteCount).weights"
+    guard FileManager.default.createFile(atPath: name, contents: nil) else {
+      throw WorkerProcess.Failure(description: "cannot create '\(name)': choose another folder with --directory")
     }
-    let handle = try FileHandle(forWritingTo: URL(filePath: path))
+    handle = try FileHandle(forUpdating: URL(filePath: name))
+    try FileManager.default.removeItem(atPath: name)
+    path = "/proc/\(process)/fd/\(handle.fileDescriptor)"
     if isSparse {
       try handle.truncate(atOffset: UInt64(self.byteCount))
     } else {
@@ -34,23 +40,15 @@ final class WeightFile {
       }
       try handle.synchronize()
     }
-    try handle.close()
   }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
 
   /// Drops the file's pages from the page cache of this system: the next reader pays for the device, or for the cache of the
   /// host that the device really is.
-  func evict() throws {
-    let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-    posix_fadvise(handle.fileDescriptor, 0, 0, POSIX_FADV_DONTNEED)
-    try handle.close()
-  }
+  func evict() { posix_fadvise(handle.fileDescriptor, 0, 0, POSIX_FADV_DONTNEED) }
 
   /// Brings the whole file into the page cache.
   func warm() throws {
-    let handle = try FileHandle(forReadingFrom: URL(filePath: path))
+    try handle.seek(toOffset: 0)
     while let data = try handle.read(upToCount: 1 << 22), !data.isEmpty {}
-    try handle.close()
   }
 }
