@@ -25,17 +25,10 @@ struct BenchCopyCommand: ParsableCommand {
   @Option(help: "How many processes load the file at the same time.")
   var processes = 4
 
-  @Option(help: "Measure each this many times.")
-  var rounds = 3
-
   @Option(help: ArgumentHelp("Where to make the files (default: the folder for temporary files).", valueName: "folder"))
   var directory: String?
 
-  @Option(help: ArgumentHelp("Draw the time to ready over the size into this file.", valueName: "file.svg"))
-  var svg: String?
-
-  @Flag(help: "Print one JSON object instead of tables.")
-  var json = false
+  @OptionGroup var output: BenchOptions
 
   private func options() throws -> CopyBenchmark.Options {
     var options = CopyBenchmark.Options()
@@ -50,9 +43,8 @@ struct BenchCopyCommand: ParsableCommand {
     }.sorted()
     guard !options.sizes.isEmpty, !options.guests.isEmpty else { throw ValidationError("--sizes and --guests need at least one number") }
     guard (1...256).contains(processes) else { throw ValidationError("--processes must lie between 1 and 256, found \(processes)") }
-    guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must lie between 1 and 1000, found \(rounds)") }
     options.processCount = processes
-    options.rounds = rounds
+    if let rounds = output.rounds { options.rounds = rounds }
     if let directory { options.folder = directory }
     options.workerArguments = ["bench", "copy-worker"]
     return options
@@ -71,12 +63,8 @@ struct BenchCopyCommand: ParsableCommand {
   func validate() throws { _ = try options() }
 
   func run() throws {
-    let report: CopyBenchmark.Report
-    do {
-      report = try CopyBenchmark(try options()) { standardError("bench copy: \($0)\n") }.run()
-    } catch { throw CommandFailure("the benchmark cannot go on: \(error)") }
-    try writeChart(report.svg, to: svg)
-    if json { try printJSON(report) } else { standardOutput(report.markdown) }
+    let report = try output.measure { try CopyBenchmark(try options()) { standardError("bench copy: \($0)\n") }.run() }
+    try output.give(report, markdown: report.markdown, picture: report.svg)
   }
 }
 

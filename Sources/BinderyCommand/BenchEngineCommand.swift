@@ -10,32 +10,17 @@ struct BenchEngineCommand: ParsableCommand {
       and the interpreter take turns within a round; the sums they find must agree, or the command fails.
       """)
 
-  @Option(help: "Measure each this many times.")
-  var rounds = 7
-
   @Flag(help: "Use the handlers that run on every machine, not the best ones of this machine.")
   var portable = false
 
-  @Option(help: ArgumentHelp("Draw the ratios into this file.", valueName: "file.svg"))
-  var svg: String?
-
-  @Flag(help: "Print one JSON object instead of a table.")
-  var json = false
-
-  func validate() throws {
-    guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must lie between 1 and 1000, found \(rounds)") }
-  }
+  @OptionGroup var output: BenchOptions
 
   func run() throws {
     var options = EngineBenchmark.Options()
-    options.rounds = rounds
+    if let rounds = output.rounds { options.rounds = rounds }
     options.usesPortableHandlers = portable
-    let report: EngineBenchmark.Report
-    do {
-      report = try EngineBenchmark(options) { standardError("bench engine: \($0)\n") }.run()
-    } catch { throw CommandFailure("the benchmark cannot go on: \(error)") }
+    let report = try output.measure { try EngineBenchmark(options) { standardError("bench engine: \($0)\n") }.run() }
     if !report.isOptimized { standardError("bench engine: built without optimisation: the times mean nothing\n") }
-    try writeChart(report.svg, to: svg)
-    if json { try printJSON(report) } else { standardOutput(report.markdown) }
+    try output.give(report, markdown: report.markdown, picture: report.svg)
   }
 }

@@ -16,33 +16,21 @@ struct BenchKernelsCommand: ParsableCommand {
   @Option(help: "Threads that work on one tensor operation.")
   var threads = 1
 
-  @Option(help: "Measure each this many times.")
-  var rounds = 3
-
-  @Option(help: ArgumentHelp("Draw the products of a decode step into this file.", valueName: "file.svg"))
-  var svg: String?
-
-  @Flag(help: "Print one JSON object instead of a table.")
-  var json = false
+  @OptionGroup var output: BenchOptions
 
   func validate() throws {
     guard (1...256).contains(threads) else { throw ValidationError("--threads must lie between 1 and 256, found \(threads)") }
-    guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must lie between 1 and 1000, found \(rounds)") }
   }
 
   func run() throws {
     var options = KernelBenchmark.Options()
     options.threadCount = threads
-    options.rounds = rounds
+    if let rounds = output.rounds { options.rounds = rounds }
     options.filter = filter
-    let report: KernelBenchmark.Report
-    do {
-      report = try KernelBenchmark(options) { standardError("bench kernels: \($0)\n") }.run()
-    } catch { throw CommandFailure("the benchmark cannot go on: \(error)") }
+    let report = try output.measure { try KernelBenchmark(options) { standardError("bench kernels: \($0)\n") }.run() }
     guard !report.results.isEmpty else {
       throw CommandFailure("no operation contains '\(filter)': expected a part of a name and type such as 'matmul Q8_0'")
     }
-    try writeChart(report.svg, to: svg)
-    if json { try printJSON(report) } else { standardOutput(report.markdown) }
+    try output.give(report, markdown: report.markdown, picture: report.svg)
   }
 }
