@@ -59,7 +59,7 @@ test: fetch
 bench: fetch
 	Benchmarks/report.sh $(MODEL)
 
-# llama.cpp is compiled here: a quarter of an hour.
+# llama.cpp is compiled here: 6 minutes on two idle cores.
 bench-peers: setup
 	Benchmarks/peers.sh
 

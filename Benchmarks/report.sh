@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every benchmark and writes a report with charts into .build/bench. About 12 minutes.
+# Runs every benchmark and writes a report with charts into .build/bench. About 8 minutes on an idle machine.
 #   Benchmarks/report.sh [MODEL]      default: models/smollm2-135m-instruct
 # Peers take part if Benchmarks/peers.sh has installed them; what is missing is named in the report.
 set -euo pipefail
@@ -40,6 +40,6 @@ if [ -x .build/peers/bin/python ]; then
   section "Beside llama.cpp" "" .build/peers/bin/python Benchmarks/llm/compare.py "$model" --threads 1
   section "The interpreter beside other engines" "" .build/peers/bin/python Benchmarks/engine/compare.py
 else
-  printf '\n## Peers\n\nNot installed: `make bench-peers` (llama.cpp compiles for a quarter of an hour).\n' >>"$report"
+  printf '\n## Peers\n\nNot installed: `make bench-peers` (compiles llama.cpp).\n' >>"$report"
 fi
 echo "$report"
