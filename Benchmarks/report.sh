@@ -37,6 +37,7 @@ section "The interpreter" engine.svg "$bindery" bench engine --svg "$out/engine.
 section "A model: prefill and decode" "" "$bindery" bench llm "$model" --threads 1
 
 if [ -x .build/peers/bin/python ]; then
+  section "What copies cost in other engines" "" .build/peers/bin/python Benchmarks/copy/compare.py
   section "Beside llama.cpp" "" .build/peers/bin/python Benchmarks/llm/compare.py "$model" --threads 1
   section "The interpreter beside other engines" "" .build/peers/bin/python Benchmarks/engine/compare.py
 else

@@ -9,6 +9,8 @@ disturbs both; the table gives the median of the rounds and, in brackets, the sm
 - pp64, pp512: tokens a second of the prefill of so many tokens in one call.
 - start: seconds to the first token. llama.cpp: in a running Python, from before the file is opened until the first token is
   chosen. Bindery: from the start of the process until the first byte on standard output, so it counts more.
+- memory: anonymous bytes (weights are file pages in both) after a prompt of 512 tokens and 64 tokens of answer. llama.cpp: above
+  those of Python before the model, with a context of 1024. Bindery: all of the process, and the largest scratch on top.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-MEASURES = ["tg64", "pp64", "pp512", "start"]
+MEASURES = ["tg64", "pp64", "pp512", "start", "memory"]
+UNITS = {"start": "ms", "memory": "MB"}
 
 
 def run(command: list[str], timeout: float = 600) -> str:
@@ -38,7 +41,7 @@ def llama_round(o, threads: int) -> dict[str, float]:
   command = [sys.executable, os.path.join(HERE, "llama_cpp_peer.py"), o.model, "--threads", str(threads), "--prefill", "64,512", "--generate", "64", "--prompt", o.prompt]
   result = json.loads(run(command + ([] if o.extra_buffers else ["--no-extra-buffers"])))
   return {"tg64": result["decode_tokens_per_second"], "pp64": result["prefill_tokens_per_second"]["64"], "pp512": result["prefill_tokens_per_second"]["512"],
-          "start": result["first_token_seconds"]}
+          "start": result["first_token_seconds"], "memory": result["added_anonymous_bytes"]}
 
 
 def first_byte_seconds(command: list[str]) -> float:
@@ -58,11 +61,14 @@ def bindery_round(o, threads: int, kernels: str) -> dict[str, float]:
   result = json.loads(run([o.bindery, "bench", "llm", o.model, *common, "--prefill", prefill, "--decode", "64", "--repetitions", "1", "--json"], 1800))
   figures = {entry["test"]: entry["tokens_per_second"] for entry in result["results"]}
   figures["start"] = first_byte_seconds([o.bindery, "run", o.model, *common, "--prompt", o.prompt, "--max-tokens", "4", "--temperature", "0"])
+  if "512" in prefill:
+    answer = json.loads(run([o.bindery, "run", o.model, *common, "--prompt", "the" + " the" * 511, "--max-tokens", "64", "--temperature", "0", "--json"], 1800))
+    figures["memory"] = answer["memory"]["rss_anon_bytes"] + answer["memory"]["scratch_peak_bytes"]
   return {name: figures[name] for name in MEASURES if name in figures}
 
 
 def cell(values: list[float], unit: str) -> str:
-  scale, digits = (1000, 0) if unit == "ms" else (1, 1)
+  scale, digits = {"ms": (1000, 0), "MB": (1e-6, 0)}.get(unit, (1, 1))
   return f"{statistics.median(values) * scale:.{digits}f} ({min(values) * scale:.{digits}f}-{max(values) * scale:.{digits}f})"
 
 
@@ -101,14 +107,14 @@ def main():
     print("| | " + " | ".join(names) + " | " + "".join(f"{name} / llama.cpp | " for name in names[1:]))
     print("|---|" + "---|" * (2 * len(names) - 1))
     for measure in MEASURES:
-      unit = "ms" if measure == "start" else "tokens/s"
+      unit = UNITS.get(measure, "tokens/s")
       row, ratios = [], []
       for name in names:
         values = samples[name][measure]
         row.append(cell(values, unit) if values else "-")
         if name != "llama.cpp":
           # The ratio of each round, then their median: what disturbed one round disturbed both sides of it.
-          pairs = [(x / y if measure != "start" else y / x) for x, y in zip(values, samples["llama.cpp"][measure])]
+          pairs = [(y / x if measure in UNITS else x / y) for x, y in zip(values, samples["llama.cpp"][measure])]
           ratios.append(f"{statistics.median(pairs):.2f}x" if pairs else "-")
           report["threads"][str(threads)].setdefault("ratios", {}).setdefault(name, {})[measure] = statistics.median(pairs) if pairs else None
       print(f"| {measure}, {unit} | " + " | ".join(row + ratios) + " |")

@@ -95,6 +95,12 @@ class LlamaCpp:
     return out
 
 
+def anonymous_bytes() -> int:
+  """Memory of this process that no file backs."""
+  with open("/proc/self/status") as status:
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
+
+
 def extra_buffers_work(path: str) -> bool:
   """llama.cpp's AMX buffers end the process on machines that show AMX but do not allow it: try in a process of its own."""
   code = f"import sys; sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r}); import llama_cpp_peer as p; m = p.LlamaCpp({path!r}, 1, 512); m.decode([1] * 64); m.decode([1])"
@@ -108,6 +114,7 @@ def main():
   a.add_argument("--repetitions", type=int, default=1)
   o = a.parse_args()
   result: dict = {"prefill_tokens_per_second": {}}
+  before = anonymous_bytes()
   begin = time.perf_counter()
   peer = LlamaCpp(o.model, o.threads, extra_buffers=not o.no_extra_buffers)
   prompt = peer.tokenize(o.prompt, special=True)
@@ -128,6 +135,7 @@ def main():
         token = int(peer.decode([token]).argmax())
       best = min(best, time.perf_counter() - start)
     result["decode_tokens_per_second"] = o.generate / best
+  result["added_anonymous_bytes"] = anonymous_bytes() - before
   print(json.dumps(result))
 
 
