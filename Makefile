@@ -61,6 +61,9 @@ bench: fetch
 
 # llama.cpp is compiled here: 6 minutes on two idle cores.
 bench-peers: setup
+	@if command -v apt-get >/dev/null && ! dpkg -s build-essential python3-venv python3-dev >/dev/null 2>&1; then \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq build-essential python3-venv python3-dev >/dev/null; \
+	fi
 	Benchmarks/peers.sh
 
 generate:

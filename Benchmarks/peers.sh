@@ -10,6 +10,9 @@ if ! "$folder/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == 
     "$folder/bin/pip" install --no-binary llama-cpp-python llama-cpp-python==0.3.36 >&2
 fi
 "$folder/bin/python" -c 'import wasmtime' 2>/dev/null || "$folder/bin/pip" install wasmtime >&2
+# The wasm3 of pywasm3 is C: compiled with optimisation as its package says, with the compiler that makes tail calls of its handlers.
+"$folder/bin/python" -c 'import wasm3' 2>/dev/null || CC=clang "$folder/bin/pip" install --no-binary :all: pywasm3==0.5.0 >&2 ||
+  echo "warning: pywasm3 could not be built (it needs clang and the headers of Python: apt-get install python3-dev)" >&2
 "$folder/bin/python" - <<'PYTHON'
 import importlib.metadata, llama_cpp, numpy
 print("llama-cpp-python", llama_cpp.__version__, "| numpy", numpy.__version__, "| wasmtime", importlib.metadata.version("wasmtime"))
