@@ -13,23 +13,24 @@ import WebAssembly
 package final class GuestRun: Sendable {
   /// The thread, 0 while no guest runs.
   private let thread = Atomic<UInt>(0)
-  /// Changes by the host in progress, of all memories: they take microseconds, and a guest that enters meanwhile waits.
-  private static let changeCount = Atomic<Int>(0)
+  /// Changes by the host in progress, of memories that the store's guests use: microseconds for most, 100 for each resident MB
+  /// that is discarded. A guest that enters meanwhile waits; guests of other stores do not.
+  private let changeCount = Atomic<Int>(0)
 
   package init() {}
 
   /// The outermost run of a store begins, on this thread.
   package func begin() {
     thread.store(bindery_thread_identity(), ordering: .sequentiallyConsistent)
-    while Self.changeCount.load(ordering: .sequentiallyConsistent) != 0 { bindery_thread_yield() }
+    while changeCount.load(ordering: .sequentiallyConsistent) != 0 { bindery_thread_yield() }
   }
 
   package func end() { thread.store(0, ordering: .releasing) }
 
-  /// Between these two, no guest begins to run.
-  static func beginChange() { changeCount.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+  /// Between these two, no guest of the store begins to run.
+  package func beginChange() { changeCount.wrappingAdd(1, ordering: .sequentiallyConsistent) }
 
-  static func endChange() { changeCount.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+  package func endChange() { changeCount.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
 
   /// True if another thread than this one is running the guest; nil if none is.
   var isOnOtherThread: Bool? {
@@ -45,14 +46,16 @@ struct RegisteredView {
   let run: GuestRun?
 }
 
-/// The host's turn to change an unshared memory, from `Memory.turn` to `end`.
+/// The host's turn to change an unshared memory, from `Memory.turn` to `end`, all of it under the memory's lock.
 struct ChangeTurn {
   /// A guest runs on another thread, and none on this one.
   let isBusy: Bool
-  fileprivate let isAnnounced: Bool
+  /// The memory whose guests have been told; nil if none were. Its views stay as they are while the lock is held.
+  fileprivate let announced: Memory?
 
   func end() {
-    if isAnnounced { GuestRun.endChange() }
+    guard let announced else { return }
+    for view in announced.views { view.run?.endChange() }
   }
 }
 
@@ -61,9 +64,9 @@ extension Memory {
   /// a host function. In a shared memory everybody has it.
   func turn() -> ChangeTurn {
     guard !type.isShared, !views.isEmpty, !views.contains(where: { $0.run?.isOnOtherThread == false }) else {
-      return ChangeTurn(isBusy: false, isAnnounced: false)
+      return ChangeTurn(isBusy: false, announced: nil)
     }
-    GuestRun.beginChange()
-    return ChangeTurn(isBusy: views.contains { $0.run?.isOnOtherThread == true }, isAnnounced: true)
+    for view in views { view.run?.beginChange() }
+    return ChangeTurn(isBusy: views.contains { $0.run?.isOnOtherThread == true }, announced: self)
   }
 }

@@ -28,6 +28,17 @@ struct MemoryBusyTests {
     return try #require(try Instance(store: store, module: module, imports: imports).function("run"))
   }
 
+  @Test("a change of one memory does not keep the guests of another from running", .timeLimit(.minutes(1)))
+  func otherMemories() throws {
+    let (changed, other) = (GuestRun(), GuestRun())
+    changed.beginChange()
+    other.begin()
+    other.end()
+    changed.endChange()
+    changed.begin()
+    changed.end()
+  }
+
   @Test("a host thread that changes pages while a guest comes and goes is told to wait or has its turn; nothing crashes")
   func turns() throws {
     let memory = try Memories.virtual(4, 4)
