@@ -72,8 +72,29 @@ int bindery_pages_evict(void *address, size_t byte_count) {
   return madvise(address, byte_count, MADV_DONTNEED) == 0 ? 0 : errno;
 }
 
-int bindery_pages_will_need(void *address, size_t byte_count) {
-  return madvise(address, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
+// Linux 5.14; the headers of a C library may be older than the system.
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22
+#endif
+
+int bindery_pages_advise(void *address, size_t byte_count, int advice, bool *taken) {
+  *taken = false;
+  int flag;
+  switch (advice) {
+#if defined(__linux__)
+    case BINDERY_ADVICE_HUGE_PAGES: flag = MADV_HUGEPAGE; break;
+    case BINDERY_ADVICE_NO_HUGE_PAGES: flag = MADV_NOHUGEPAGE; break;
+    case BINDERY_ADVICE_POPULATE_READ: flag = MADV_POPULATE_READ; break;
+#endif
+    case BINDERY_ADVICE_WILL_NEED: flag = MADV_WILLNEED; break;
+    default: return 0;
+  }
+  int failure;
+  do failure = madvise(address, byte_count, flag) == 0 ? 0 : errno; while (failure == EINTR || failure == EAGAIN);
+  // The range is aligned, so EINVAL is about the advice: an older system, one without transparent huge pages, or pages without
+  // access, which cannot be populated.
+  *taken = failure == 0;
+  return failure == EINVAL ? 0 : failure;
 }
 
 int bindery_pages_map_file(

@@ -7,6 +7,24 @@ public enum PageAccess: CInt, Hashable, Sendable {
   case readWrite = 2
 }
 
+/// How pages are going to be used: what the system may do with them to save time. None of it changes what is read.
+///
+/// Each costs one system call, and lasts until the pages are replaced. Source: madvise(2).
+public enum MemoryAdvice: CInt, Hashable, Sendable, CaseIterable {
+  /// Large pages of the processor (`AddressReservation.largePageByteCount`, at multiples of that): a fault for each 2 MiB instead of
+  /// each 4 KiB, fewer page tables and fewer misses of the translation buffer. On anonymous pages, a touched byte then takes 2 MiB of
+  /// memory. On a file, what is read from the device from now on is read 4 MiB at a time into large folios of the page cache, whatever
+  /// the device's read-ahead; it changes nothing for what the page cache holds already. Linux: MADV_HUGEPAGE.
+  case hugePages = 0
+  /// Pages of the smallest size. Linux: MADV_NOHUGEPAGE.
+  case noHugePages = 1
+  /// Pages of a file: start reading them into the page cache, and return. MADV_WILLNEED.
+  case willNeed = 2
+  /// Map all of the pages now, reading a file's where they are not in the page cache: no access faults afterwards. Takes as long as
+  /// a pass that touches every page. Linux 5.14: MADV_POPULATE_READ.
+  case populateRead = 3
+}
+
 /// The page of the operating system, in bytes: 4096 on most x86-64 systems, 16384 on Apple silicon.
 public var hostPageByteCount: Int { bindery_page_byte_count() }
 
@@ -116,10 +134,19 @@ public struct AddressReservation: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Asks the system to read file pages ahead. Advice: failure is ignored.
-  public func willNeed(at offset: Int, byteCount: Int) {
-    guard byteCount > 0 else { return }
-    _ = unsafe bindery_pages_will_need(address(offset, byteCount), byteCount)
+  /// Tells the system how pages are going to be used. Contents and access stay; the advice is forgotten where pages are replaced
+  /// or a file is mapped.
+  /// - Returns: whether the system took the advice: false where it does not know it, or cannot take it for these pages. Nothing
+  ///   but time depends on that, so callers may ignore it.
+  /// - Throws: `.advise` if the system tried and failed; with `.populateRead`, EFAULT for pages of a file that has become shorter.
+  @discardableResult
+  public func advise(_ advice: MemoryAdvice, at offset: Int, byteCount: Int) throws(VirtualMemoryError) -> Bool {
+    guard byteCount > 0 else { return true }
+    var isTaken = false
+    // SAFETY: the range lies inside the reservation; the result is written whatever happens.
+    let failure = unsafe bindery_pages_advise(address(offset, byteCount), byteCount, advice.rawValue, &isTaken)
+    guard failure == 0 else { throw VirtualMemoryError(operation: .advise, errno: failure, byteCount: byteCount) }
+    return isTaken
   }
 
   /// Bytes of the range that are resident in this process, file pages included. Reads 8 bytes of /proc/self/pagemap per page.

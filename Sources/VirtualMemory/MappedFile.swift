@@ -77,8 +77,13 @@ public final class MappedFile: Sendable {
 
   public var region: FileRegion { FileRegion(file) }
 
-  /// Asks for reading ahead.
-  public func willNeed() { if byteCount > 0 { reservation.willNeed(at: 0, byteCount: reservation.byteCount) } }
+  /// Tells the system how the file is going to be read: `.willNeed` starts reading it, `.hugePages` makes what is still to be read
+  /// come in large pieces.
+  /// - Returns: whether the system took the advice. Only time depends on it.
+  @discardableResult
+  public func advise(_ advice: MemoryAdvice) throws(VirtualMemoryError) -> Bool {
+    try reservation.advise(advice, at: 0, byteCount: byteCount == 0 ? 0 : reservation.byteCount)
+  }
 
   /// Drops the resident pages from this process (the page cache keeps them).
   public func evict() throws(VirtualMemoryError) {

@@ -6,6 +6,8 @@ public struct ProcessMemory: Hashable, Sendable {
   public var residentAnonymousByteCount = 0
   /// Resident pages of files, shared with whoever maps them: executables and bound weights.
   public var residentFileByteCount = 0
+  /// What of all that is mapped as large pages of the processor.
+  public var largePageByteCount = 0
   /// Every resident page divided by the number of processes that hold it: what adds up over processes.
   public var proportionalByteCount = 0
   /// What the system needs to map all this: 8 bytes for each page that was touched, not part of any other figure here.
@@ -28,7 +30,9 @@ public struct ProcessMemory: Hashable, Sendable {
     memory.residentPeakByteCount = status["VmHWM"] ?? 0
     memory.pageTableByteCount = status["VmPTE"] ?? 0
     (memory.minorFaultCount, memory.majorFaultCount) = try faultCounts()
-    memory.proportionalByteCount = try fields(of: "/proc/self/smaps_rollup")["Pss"] ?? 0
+    let sums = try fields(of: "/proc/self/smaps_rollup")
+    memory.proportionalByteCount = sums["Pss"] ?? 0
+    memory.largePageByteCount = ["AnonHugePages", "FilePmdMapped", "ShmemPmdMapped"].reduce(0) { $0 + (sums[$1] ?? 0) }
     return memory
   }
 

@@ -3,7 +3,7 @@ import CPlatform
 /// The operating system refused a memory or file operation: what was tried, on how much, and the errno.
 public struct VirtualMemoryError: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Operation: String, Hashable, Sendable {
-    case reserve, protect, replace, discard, evict, release, createBuffer
+    case reserve, protect, replace, discard, evict, advise, release, createBuffer
     case openFile, readFile, inspectFile, duplicateDescriptor, mapFile
     case watchMapping, measureResidency
   }
@@ -36,6 +36,7 @@ public struct VirtualMemoryError: Error, Hashable, Sendable, CustomStringConvert
       case .replace: "cannot map \(byteCount) bytes of memory"
       case .discard: "cannot discard \(byteCount) bytes"
       case .evict: "cannot evict \(byteCount) bytes"
+      case .advise: "cannot bring in \(byteCount) mapped bytes"
       case .createBuffer: "cannot make a buffer of \(byteCount) bytes"
       case .release: "cannot release \(byteCount) bytes of address space"
       case .openFile: "cannot open \(file)"

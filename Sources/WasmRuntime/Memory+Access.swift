@@ -129,7 +129,7 @@ extension Memory {
   }
 
   /// Checks and pins a range.
-  private func pin(
+  func pin(
     address: UInt64, byteCount: UInt64, isWrite: Bool, isForGood: Bool = false
   ) throws(MemoryAccessError) -> PagePin? {
     acquire()
@@ -144,7 +144,7 @@ extension Memory {
     return pin
   }
 
-  private func unpin(_ pin: PagePin?) {
+  func unpin(_ pin: PagePin?) {
     guard let pin else { return }
     acquire()
     defer { release() }

@@ -34,6 +34,28 @@ struct MemoryBindingTests {
     #expect(memory.boundByteCount == end - P && memory.mappedByteCount == end - P)
   }
 
+  @Test("advice about a binding is taken for its host pages, changes nothing that is read, and names pages that it cannot be about")
+  func advice() throws {
+    let bytes = pattern(300_001)
+    let memory = try Memories.virtual(8, 8)
+    let binding = try memory.bind(try file(bytes), at: P)
+    for advice in MemoryAdvice.allCases {
+      try memory.advise(advice, address: binding.guestAddress, byteCount: binding.guestByteCount)
+      try memory.advise(advice, address: P + 5000, byteCount: 1)
+    }
+    if try memory.advise(.populateRead, address: P, byteCount: 300_001) {
+      #expect(try memory.residentByteCount() == (300_001 + H - 1) / H * H)
+    }
+    #expect(try memory.read(address: P, byteCount: 300_001) == bytes)
+    #expect(try memory.advise(.willNeed, address: P, byteCount: 0))
+    expect(.unmapped) { try memory.advise(.willNeed, address: 0, byteCount: P + 1) }
+    expect(.outOfBounds) { try memory.advise(.willNeed, address: P, byteCount: 8 * P) }
+    try memory.protect(address: P, byteCount: P, protection: .none)
+    expect(.protected) { try memory.advise(.willNeed, address: P, byteCount: P) }
+    // Nothing stays pinned.
+    try binding.unbind()
+  }
+
   @Test("a slice shows its own bytes and zeroes around them, and copies at most its partial host pages")
   func slices() throws {
     let page = Int(H)

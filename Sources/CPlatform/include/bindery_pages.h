@@ -31,8 +31,11 @@ int bindery_pages_evict(void *address, size_t byte_count);
 /// Nobody may write to the pages meanwhile.
 int bindery_pages_evict_clean(void *address, size_t byte_count);
 
-/// Asks for reading ahead of a file mapping. Advice only.
-int bindery_pages_will_need(void *address, size_t byte_count);
+enum { BINDERY_ADVICE_HUGE_PAGES = 0, BINDERY_ADVICE_NO_HUGE_PAGES = 1, BINDERY_ADVICE_WILL_NEED = 2, BINDERY_ADVICE_POPULATE_READ = 3 };
+
+/// Advises about pages. *taken is false, without a failure, where the system does not know the advice, or cannot take it for these
+/// pages.
+int bindery_pages_advise(void *address, size_t byte_count, int advice, bool *taken);
 
 /// Maps a file over [address, address + byte_count) of an existing reservation: privately (`writable`: copy on write), or shared.
 int bindery_pages_map_file(
