@@ -71,6 +71,8 @@ public struct MemoryUse: Sendable, Hashable {
   public var scratchPeakByteCount: UInt64 = 0
   /// Bytes of activations given back to the operating system, summed over all discards.
   public var scratchDiscardedByteCount: UInt64 = 0
+  /// How often activations were given back.
+  public var scratchDiscardCount = 0
   /// Bytes of the cache that were mapped at the end of the generation.
   public var cacheMappedByteCount: UInt64 = 0
   /// The process: anonymous and file-backed resident bytes, and its proportional share (0 where the system does not say).

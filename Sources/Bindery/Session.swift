@@ -15,6 +15,8 @@ public final class Session: Sendable {
   /// Positions that a prompt and its continuation may take.
   public let contextLength: Int
   public let vocabularySize: Int
+  /// The memory that the activations are in, to watch from another thread during a generation: for measurements.
+  package let scratchMemory: Memory
 
   /// - Throws: `malformedInput` if weights and program do not suit each other, `environment` where memory is refused.
   init(model: Model) throws(BinderyError) {
@@ -23,6 +25,7 @@ public final class Session: Sendable {
     interrupt = state.program.store.interruptHandle
     contextLength = state.program.contextLength
     vocabularySize = state.program.vocabularySize
+    scratchMemory = state.program.memories.scratch
     self.state = Exclusive(state)
   }
 
@@ -66,6 +69,21 @@ public final class Session: Sendable {
     }
   }
 
+  /// Passes of `rowCount` rows after `contextCount` positions, all at the same place: for benchmarks. Forgets the conversation.
+  /// - Parameters:
+  ///   - discards: for each pass, whether the scratch is given back before it, whatever the policy.
+  ///   - now: seconds on the clock that times them.
+  package func measureSeries(
+    rowCount: Int, contextCount: Int = 0, discards: [Bool], now: () -> Double
+  ) throws(BinderyError) -> [PassMeasurement] {
+    try use { (state) throws(BinderyError) in
+      try state.measureSeries(rowCount: rowCount, contextCount: contextCount, discards: discards, now: now)
+    }
+  }
+
+  /// What giving back activations came to since the session was made: for measurements.
+  package func discardStatistics() -> DiscardStatistics { state.use { $0.discards } }
+
   /// Bytes of the session's own memories that are resident now, as the system counts them: for tests and measurements.
   package func residentByteCounts() throws -> (scratch: UInt64, cache: UInt64) {
     try state.use { state in
@@ -85,4 +103,23 @@ public final class Session: Sendable {
       return try body(&state)
     }
   }
+}
+
+/// One pass of a series: for benchmarks.
+package struct PassMeasurement: Sendable {
+  /// Of the discard before the pass; nil: there was none.
+  package var discardSeconds: Double?
+  package var seconds = 0.0
+  /// Page faults of the process during the pass.
+  package var minorFaultCount = 0
+  /// Bytes of the scratch that were resident between the discard and the pass, and after the pass.
+  package var residentByteCountBefore: UInt64 = 0
+  package var residentByteCount: UInt64 = 0
+}
+
+/// How often a session gave its activations back, how much that was, and how long the calls took.
+package struct DiscardStatistics: Sendable {
+  package var count = 0
+  package var byteCount: UInt64 = 0
+  package var seconds = 0.0
 }

@@ -1,5 +1,6 @@
 import TensorOperations
 import Tokenizers
+import VirtualMemory
 import WasmRuntime
 
 /// What a session owns: the program's instance, the sequence in its cache, and the tokens that the cache holds.
@@ -12,7 +13,11 @@ struct SessionState {
   /// After a trap the program's state is unknown: the session refuses to go on.
   private var failure: BinderyError?
   private(set) var scratchPeakByteCount: UInt64 = 0
-  private(set) var scratchDiscardedByteCount: UInt64 = 0
+  /// Since the session was made.
+  private(set) var discards = DiscardStatistics()
+  private var lastDiscard: ContinuousClock.Instant?
+  /// What decode passes since the last discard have left resident, once it has been counted: they are all alike.
+  private var decodeResidentByteCount: UInt64?
 
   init(program: ProgramInstance, options: HostOptions) {
     self.program = program
@@ -36,7 +41,8 @@ struct SessionState {
       onText(text)
     }
     for token in request.promptTokens { sampler.accept(token) }
-    (scratchPeakByteCount, scratchDiscardedByteCount) = (0, 0)
+    scratchPeakByteCount = 0
+    let earlierDiscards = discards
     program.store.setTimeLimit(request.timeLimit)
     defer { program.store.setTimeLimit(nil) }
 
@@ -57,7 +63,7 @@ struct SessionState {
         guard let token = try program.withLogits(logits, { sampler.sample($0) }) else {
           throw BinderyError(.trap, "the model program computed no usable logit (all are NaN or minus infinity)")
         }
-        discardScratch(isPrefill: isPrefill)
+        discardScratch(after: isPrefill ? .prefill : .decode)
         isPrefill = false
         result.tokens.append(token)
         sampler.accept(token)
@@ -92,11 +98,12 @@ struct SessionState {
     let end = clock.now
     result.timings.firstTokenSeconds = result.tokens.isEmpty ? 0 : (firstTokenTime - start).seconds
     result.timings.decodeTokensPerSecond = rate(result.tokens.count - 1, (end - firstTokenTime).seconds)
-    discardScratch(isPrefill: true)
+    discardScratch(after: .everything)
     result.memory.weightsMappedByteCount = model.weightByteCounts.mapped
     result.memory.weightsCopiedByteCount = model.weightByteCounts.copied
     result.memory.scratchPeakByteCount = scratchPeakByteCount
-    result.memory.scratchDiscardedByteCount = scratchDiscardedByteCount
+    result.memory.scratchDiscardedByteCount = discards.byteCount - earlierDiscards.byteCount
+    result.memory.scratchDiscardCount = discards.count - earlierDiscards.count
     result.memory.cacheMappedByteCount = program.memories.cache.mappedByteCount
     result.memory.measureProcess()
     return result
@@ -154,8 +161,9 @@ struct SessionState {
           let score = try program.withLogits(logits, row: row) { Logits.logProbability(of: next, $0) ?? -.infinity }
           scores.append(-score)
         }
-        discardScratch(isPrefill: true)
+        discardScratch(after: .prefill)
       }
+      discardScratch(after: .everything)
       abandonSequence()
       return scores
     } catch {
@@ -173,17 +181,54 @@ struct SessionState {
     try check(tokens)
     _ = try prepare(for: [])
     if contextCount > 0 { _ = try prefill(Array(tokens[..<contextCount]), from: 0) }
-    discardScratch(isPrefill: true)
+    discardScratch(after: .everything)
     let clock = ContinuousClock()
     let start = clock.now
     for _ in 0..<passCount {
       let count = cachedTokens.count
       _ = try prefill(Array(tokens[..<(count + rowCount)]), from: count)
-      discardScratch(isPrefill: rowCount > 1)
+      discardScratch(after: rowCount > 1 ? .prefill : .decode)
     }
     let seconds = (clock.now - start).seconds
     abandonSequence()
     return seconds
+  }
+
+  /// Passes of `rowCount` rows after `contextCount` positions, one after another at the same place, for benchmarks.
+  /// - Parameters:
+  ///   - discards: for each pass, whether the scratch is given back before it.
+  ///   - now: seconds on the clock that times them.
+  mutating func measureSeries(
+    rowCount: Int, contextCount: Int, discards: [Bool], now: () -> Double
+  ) throws(BinderyError) -> [PassMeasurement] {
+    let tokens = (0..<contextCount + rowCount).map { Int32($0 * 7919 % program.vocabularySize) }
+    try check(tokens)
+    _ = try prepare(for: [])
+    if contextCount > 0 { _ = try prefill(Array(tokens[..<contextCount]), from: 0) }
+    let scratch = program.memories.scratch
+    var measurements: [PassMeasurement] = []
+    for discards in discards {
+      if cachedTokens.count > contextCount, let sequence {
+        try program.trimSequence(sequence, to: contextCount)
+        cachedTokens.removeLast(cachedTokens.count - contextCount)
+      }
+      var measurement = PassMeasurement()
+      if discards {
+        let start = now()
+        discardScratch()
+        measurement.discardSeconds = now() - start
+        measurement.residentByteCountBefore = (try? scratch.residentByteCount()) ?? 0
+      }
+      let faultCount = (try? ProcessMemory.minorFaultCount()) ?? 0
+      let start = now()
+      _ = try prefill(tokens, from: contextCount)
+      measurement.seconds = now() - start
+      measurement.minorFaultCount = ((try? ProcessMemory.minorFaultCount()) ?? 0) - faultCount
+      measurement.residentByteCount = (try? scratch.residentByteCount()) ?? 0
+      measurements.append(measurement)
+    }
+    abandonSequence()
+    return measurements
   }
 
   // MARK: Passes
@@ -215,7 +260,7 @@ struct SessionState {
       let isLast = end == prompt.count
       let logits = try pass(prompt[start..<end], outputs: isLast ? [Int32(end - start - 1)] : [])
       if isLast { return logits }
-      discardScratch(isPrefill: true)
+      discardScratch(after: .prefill)
       start = end
     }
   }
@@ -229,22 +274,43 @@ struct SessionState {
     return logits
   }
 
-  /// Gives the activations back to the system where the policy says so. (Giving back and faulting in again costs about 0.8 ms/MB:
-  /// a tenth of a small model's pass.)
-  private mutating func discardScratch(isPrefill: Bool) {
+  /// What has just ended.
+  private enum Ended { case decode, prefill, everything }
+
+  /// Gives the activations back to the system where the policy says so. (Giving a page back and faulting it in again costs about a
+  /// microsecond: half a percent of a pass of a small model.)
+  private mutating func discardScratch(after ended: Ended) {
     switch options.scratchDiscard {
     case .everyPass: discardScratch()
-    case .aboveByteCount(let byteCount): if isPrefill || program.memories.scratch.byteCount > byteCount { discardScratch() }
+    case .aboveByteCount(let byteCount): if ended != .decode || decodeExceeds(byteCount) { discardScratch() }
+    case .atMostEvery(let duration):
+      if ended == .everything || lastDiscard.map({ ContinuousClock.now - $0 >= duration }) ?? true { discardScratch() }
     case .manual: break
     }
+  }
+
+  /// Whether decode passes have left more than so many bytes resident. The size of the memory does not tell: it never shrinks, and
+  /// a prefill before needed more. Counted once between two discards.
+  private mutating func decodeExceeds(_ byteCount: UInt64) -> Bool {
+    let scratch = program.memories.scratch
+    guard scratch.byteCount > byteCount else { return false }
+    let residentByteCount = decodeResidentByteCount ?? (try? scratch.residentByteCount()) ?? scratch.byteCount
+    decodeResidentByteCount = residentByteCount
+    return residentByteCount > byteCount
   }
 
   mutating func discardScratch() {
     let scratch = program.memories.scratch
     guard scratch.pageCount > 0 else { return }
+    let start = ContinuousClock.now
     // Counting first, discarding after: where the system does not tell what is resident, the whole size counts.
     let residentByteCount = (try? scratch.residentByteCount()) ?? scratch.byteCount
-    if (try? scratch.clearPages(start: 0, count: scratch.pageCount)) != nil { scratchDiscardedByteCount += residentByteCount }
+    decodeResidentByteCount = nil
+    lastDiscard = start
+    guard residentByteCount > 0, (try? scratch.clearPages(start: 0, count: scratch.pageCount)) != nil else { return }
+    discards.count += 1
+    discards.byteCount += residentByteCount
+    discards.seconds += (ContinuousClock.now - start).seconds
   }
 
   // MARK: Ends

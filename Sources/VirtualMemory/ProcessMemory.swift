@@ -39,6 +39,9 @@ public struct ProcessMemory: Hashable, Sendable {
   /// Resident pages that belong to no file, alone: cheap enough to be asked a hundred times a second.
   public static func residentAnonymousByteCount() throws(VirtualMemoryError) -> Int { try fields(of: "/proc/self/status")["RssAnon"] ?? 0 }
 
+  /// Page faults of all threads so far that needed no device: for counting around a single call.
+  public static func minorFaultCount() throws(VirtualMemoryError) -> Int { try faultCounts().minor }
+
   /// Fields 10 and 12 of /proc/self/stat. The name of the program, field 2, stands in parentheses and may hold spaces.
   private static func faultCounts() throws(VirtualMemoryError) -> (minor: Int, major: Int) {
     let text = String(decoding: try contents(of: "/proc/self/stat"), as: UTF8.self)

@@ -25,6 +25,7 @@ public struct MemoryLimits: Sendable {
   public var unboundedReservationByteCount: UInt64 = 1 << 36
 
   /// Asked with the byte count of every discard by the guest that is not empty. It must not call the guest or the memory.
+  /// `DiscardRateLimit` is a policy ready to use.
   public var discardPolicy: (@Sendable (UInt64) -> DiscardDecision)?
 
   public init() {}
