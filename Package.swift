@@ -86,8 +86,8 @@ let package = Package(
     .target(
       name: "Benchmarking",
       dependencies: [
-        "Bindery", "CEngineKernels", "Charts", "ModelPrograms", "TensorOperations", "Tensors", "WasmRuntime", "WebAssembly", "WebAssemblyText",
-        "VirtualMemory",
+        "Bindery", "CEngineKernels", "CPlatform", "Charts", "ModelPrograms", "TensorOperations", "Tensors", "WasmRuntime", "WebAssembly",
+        "WebAssemblyText", "VirtualMemory",
       ],
       swiftSettings: strict),
 

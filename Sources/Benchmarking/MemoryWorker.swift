@@ -1,17 +1,20 @@
 import Bindery
+import CPlatform
 import Foundation
-import Synchronization
 import VirtualMemory
+import WasmRuntime
 
-/// The part of the memory benchmark that runs in a process of its own: one policy, one trace of requests.
+/// The parts of the memory benchmark that run in processes of their own.
 public enum MemoryWorker {
   /// When activations are given back.
   enum Policy: String, CaseIterable, Codable, Sendable {
     /// After every pass.
     case everyPass = "every pass"
-    /// After prefill, and after decode passes above 8 MB.
+    /// After a pass, but at most ten times a second.
+    case rateLimited = "every 100 ms"
+    /// After prefill, and after decode passes above 8 MB: the default of `HostOptions`.
     case threshold = "above 8 MB"
-    /// When a session has had nothing to do for a while.
+    /// When a session has had nothing to do for a quarter of a second.
     case idle = "when idle"
     /// Never: a process that keeps what it once had.
     case never
@@ -19,130 +22,117 @@ public enum MemoryWorker {
     var option: ScratchDiscardPolicy {
       switch self {
       case .everyPass: .everyPass
+      case .rateLimited: .atMostEvery(.milliseconds(100))
       case .threshold: .aboveByteCount(8 << 20)
       case .idle, .never: .manual
       }
     }
   }
 
-  /// A request of the trace: so many tokens in, so many out, after a pause.
-  struct Turn: Codable, Sendable {
-    var promptTokenCount: Int
-    var tokenCount: Int
-    var pauseSeconds: Double
-
-    /// Three short prompts to a long one, with pauses between, as chats come to a server. The same for every policy.
-    static func trace(count: Int, contextLength: Int, seed: UInt64) -> [Turn] {
-      var random = SamplingGenerator(seed: seed)
-      return (0..<count).map { index in
-        let isLong = index % 4 == 1
-        let length = isLong ? Int.random(in: 320...448, using: &random) : Int.random(in: 8...48, using: &random)
-        return Turn(
-          promptTokenCount: min(length, contextLength - 24), tokenCount: 16, pauseSeconds: Double.random(in: 0.05...0.25, using: &random))
-      }
-    }
+  /// What a process is to do.
+  enum Job: Codable, Sendable {
+    case trace(TraceRequest)
+    case passes(PassBenchmark.Request)
+    case neighbours(NeighbourBenchmark.Request)
   }
 
-  struct Request: Codable, Sendable {
+  struct TraceRequest: Codable, Sendable {
     var model: String
     var policy: Policy
     var turnCount: Int
     var threadCount: Int
     /// A session is idle after this.
-    var idleSeconds = 0.1
+    var idleSeconds = 0.25
   }
 
   struct Sample: Codable, Sendable {
     var seconds: Double
+    /// Anonymous memory of the process, and the activations in it.
     var rssAnonBytes: Int
+    var scratchBytes: Int
   }
 
-  struct Response: Codable, Sendable {
-    var samples: [Sample]
-    /// The largest size of the scratch, and what of it was resident after the last turn, its discard included.
-    var scratchPeakBytes: UInt64
-    var scratchResidentBytes: UInt64
-    var prefillTokensPerSecond: Double
-    var decodeTokensPerSecond: Double
-    /// Seconds of all turns, pauses not counted.
-    var busySeconds: Double
-    var minorFaultCount: Int
+  struct TraceResponse: Codable, Sendable {
+    var samples: [Sample] = []
+    /// The sizes that the scratches of all sessions have grown to, and what of them is resident at the end.
+    var scratchPeakBytes: UInt64 = 0
+    var scratchResidentBytes: UInt64 = 0
+    var prefillTokensPerSecond = 0.0
+    var decodeTokensPerSecond = 0.0
+    /// Seconds of all requests, pauses not counted: on the clock, and of the processor that served them.
+    var busySeconds = 0.0
+    var busyProcessorSeconds = 0.0
+    var minorFaultCount = 0
+    var discardCount = 0
+    var discardedBytes: UInt64 = 0
+    var discardSeconds = 0.0
   }
 
   /// Does what the JSON text asks for and writes the response to standard output.
   public static func run(_ text: String) throws {
-    let request = try JSONDecoder().decode(Request.self, from: Data(text.utf8))
+    switch try JSONDecoder().decode(Job.self, from: Data(text.utf8)) {
+    case .trace(let request): try answer(try serve(request))
+    case .passes(let request): try answer(try PassBenchmark.run(request))
+    case .neighbours(let request): try answer(try NeighbourBenchmark.run(request))
+    }
+  }
+
+  private static func answer(_ response: some Encodable) throws {
+    print(String(decoding: try JSONEncoder().encode(response), as: UTF8.self))
+    fflush(nil)
+  }
+
+  private static func serve(_ request: TraceRequest) throws -> TraceResponse {
     var options = HostOptions()
     options.threadCount = request.threadCount
     options.scratchDiscard = request.policy.option
     let model = try Host(options: options).openModel(at: request.model)
-    let session = try model.makeSession()
-    let turns = Turn.trace(count: request.turnCount, contextLength: session.contextLength, seed: 20_261_121)
+    let sessions = try (0..<MemoryTrace.sessionCount).map { _ in try model.makeSession() }
+    let (contextLength, vocabularySize) = (sessions[0].contextLength, Int32(sessions[0].vocabularySize))
+    let trace = MemoryTrace(turnCount: request.turnCount, contextLength: contextLength, seed: 20_261_121)
     var random = SamplingGenerator(seed: 7)
-    func tokens(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32.random(in: 3..<Int32(session.vocabularySize), using: &random) } }
+    func tokens(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32.random(in: 3..<vocabularySize, using: &random) } }
     // What every process pays once (tables of the tokenizer, first touches of the weights) is not the trace's.
-    _ = try session.generate(GenerationRequest(promptTokens: tokens(8), tokenCountMax: 2))
-    session.discardScratch()
+    for session in sessions {
+      _ = try session.generate(GenerationRequest(promptTokens: tokens(min(64, contextLength / 2)), tokenCountMax: 2))
+      session.discardScratch()
+    }
 
-    let sampler = MemorySampler()
-    var response = Response(
-      samples: [], scratchPeakBytes: 0, scratchResidentBytes: 0, prefillTokensPerSecond: 0, decodeTokensPerSecond: 0, busySeconds: 0,
-      minorFaultCount: 0)
-    let faults = try ProcessMemory.current().minorFaultCount
+    let sampler = MemorySampler(scratches: sessions.map(\.scratchMemory))
+    let attendant = request.policy == .idle ? IdleDiscarder(sessions: sessions, idleSeconds: request.idleSeconds) : nil
+    var response = TraceResponse()
+    let discardsBefore = sessions.map { $0.discardStatistics() }
+    let faults = try ProcessMemory.minorFaultCount()
     var (promptCount, prefillSeconds, tokenCount, decodeSeconds) = (0.0, 0.0, 0.0, 0.0)
-    for turn in turns {
+    for turn in trace.turns {
+      let prompt = tokens(turn.promptTokenCount)
+      attendant?.begin(turn.session)
+      let start = bindery_thread_processor_seconds()
       let (elapsed, result) = try seconds {
-        try session.generate(GenerationRequest(promptTokens: tokens(turn.promptTokenCount), tokenCountMax: turn.tokenCount))
+        try sessions[turn.session].generate(GenerationRequest(promptTokens: prompt, tokenCountMax: turn.tokenCount))
       }
+      response.busyProcessorSeconds += bindery_thread_processor_seconds() - start
+      attendant?.end(turn.session)
       response.busySeconds += elapsed
       promptCount += Double(turn.promptTokenCount)
       prefillSeconds += result.timings.firstTokenSeconds
       tokenCount += Double(max(result.tokens.count - 1, 0))
       decodeSeconds += elapsed - result.timings.firstTokenSeconds
-      response.scratchPeakBytes = max(response.scratchPeakBytes, result.memory.scratchPeakByteCount)
-      let pause = turn.pauseSeconds
-      if request.policy == .idle, pause > request.idleSeconds {
-        Thread.sleep(forTimeInterval: request.idleSeconds)
-        session.discardScratch()
-        Thread.sleep(forTimeInterval: pause - request.idleSeconds)
-      } else {
-        Thread.sleep(forTimeInterval: pause)
-      }
+      Thread.sleep(forTimeInterval: turn.pauseSeconds)
     }
-    response.scratchResidentBytes = try session.residentByteCounts().scratch
-    response.minorFaultCount = try ProcessMemory.current().minorFaultCount - faults
+    attendant?.finish()
+    response.samples = sampler.end()
+    response.minorFaultCount = try ProcessMemory.minorFaultCount() - faults
+    for (session, before) in zip(sessions, discardsBefore) {
+      let discards = session.discardStatistics()
+      response.discardCount += discards.count - before.count
+      response.discardedBytes += discards.byteCount - before.byteCount
+      response.discardSeconds += discards.seconds - before.seconds
+      response.scratchPeakBytes += session.scratchMemory.byteCount
+      response.scratchResidentBytes += try session.residentByteCounts().scratch
+    }
     response.prefillTokensPerSecond = prefillSeconds > 0 ? promptCount / prefillSeconds : 0
     response.decodeTokensPerSecond = decodeSeconds > 0 ? tokenCount / decodeSeconds : 0
-    response.samples = sampler.end()
-    print(String(decoding: try JSONEncoder().encode(response), as: UTF8.self))
-    fflush(nil)
-  }
-}
-
-/// Notes the resident anonymous memory of this process every few milliseconds, on a thread of its own.
-private final class MemorySampler: Sendable {
-  private let samples = Mutex<[MemoryWorker.Sample]>([])
-  private let isEnding = Atomic<Bool>(false)
-  private let ended = DispatchSemaphore(value: 0)
-
-  init() {
-    let start = ContinuousClock.now
-    Thread { [self] in
-      while !isEnding.load(ordering: .acquiring) {
-        if let bytes = try? ProcessMemory.residentAnonymousByteCount() {
-          let time = (ContinuousClock.now - start) / .seconds(1)
-          samples.withLock { $0.append(MemoryWorker.Sample(seconds: time, rssAnonBytes: bytes)) }
-        }
-        Thread.sleep(forTimeInterval: 0.005)
-      }
-      ended.signal()
-    }.start()
-  }
-
-  /// Stops, and gives what was noted. To be called once.
-  func end() -> [MemoryWorker.Sample] {
-    isEnding.store(true, ordering: .releasing)
-    ended.wait()
-    return samples.withLock { $0 }
+    return response
   }
 }

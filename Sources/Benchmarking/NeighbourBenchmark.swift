@@ -1,106 +1,302 @@
+import Bindery
+import CPlatform
 import Foundation
 import Synchronization
 import WasmRuntime
 import WebAssembly
+import WebAssemblyText
 
-/// What a guest that gives memory back costs its neighbour on another thread: changing the page tables of a process interrupts
-/// every processor that runs one of its threads (a TLB shootdown).
+/// What a guest that gives memory back costs its neighbour on another thread: pages may go only when every processor that runs a
+/// thread of the process has forgotten their addresses, so it is interrupted, and often forgets all addresses (a TLB shootdown).
 ///
-/// One thread runs passes of a guest over 16 MB of weights. The other touches and gives back 1 MB of another memory, so many
-/// times a second.
+/// One thread runs passes of a guest, each of which is timed. The other touches and gives back another memory, so many times a
+/// second. That is held against touching and zeroing in place, which is the same work for the memory without the interrupts.
 enum NeighbourBenchmark {
+  /// Who is disturbed.
+  enum Neighbour: String, Codable, CaseIterable {
+    /// One token of a model after 100 positions, with native kernels.
+    case decode
+    /// A sum over 16 MB of weights in the interpreter: needs more pages than the processor has entries for, whoever disturbs it.
+    case streaming
+    /// A walk in random order over 1024 pages, one word of each, in the interpreter: nothing but addresses that the processor
+    /// remembers, the worst case.
+    case pages
+  }
+
   /// What the other thread does with its memory.
   enum Activity: String, Codable, CaseIterable {
     case none
     /// Touches and gives back.
     case discard
+    /// Touches and asks to give back, as often as it goes; the host lets it so many times a second and zeroes in place otherwise.
+    case limited
     /// Touches and zeroes in place: the same stores, no change of page tables.
     case zero
   }
 
+  struct Request: Codable, Sendable {
+    /// Whose tokens `decode` computes.
+    var model: String
+    /// A file of weights for `streaming`.
+    var path: String
+    /// Of each measurement.
+    var seconds: Double
+    var rounds: Int
+  }
+
   struct Result: Codable, Sendable {
+    let neighbour: String
     let activity: String
+    /// Bytes that are touched and given back at a time.
+    let byteCount: UInt64
     /// Asked for and reached; nil: as often as it goes.
     let perSecondAsked: Int?
     var perSecond: Double
-    /// GB/s of the neighbour's passes, and as a ratio to those without any activity.
-    var gigabytesPerSecond: Double
+    /// Interrupts of the whole system for changed page tables; nil where the system does not tell.
+    var shootdownsPerSecond: Double?
+    /// GB/s over what a pass reads (nil for `pages`), and speed as a ratio to that without any activity: the median of the rounds.
+    var gigabytesPerSecond: Double?
     var ratio: Double
+    /// Of the neighbour's passes, in all rounds.
+    var passMedianSeconds: Double
+    var passPercentile99Seconds: Double
+    /// How much of its time each thread was on a processor: both near 1 means that they ran at once.
+    var processorShare: Double
+    var disturberProcessorShare: Double
   }
 
-  private static let byteCount: UInt64 = 1 << 20
+  private struct Case {
+    var activity: Activity
+    var rate: Int?
+    var byteCount: UInt64 = 1 << 20
+  }
 
-  /// - Parameters: path: a file of weights for the neighbour. - seconds: of each measurement.
-  static func run(path: String, seconds: Double, rounds: Int) throws -> [Result] {
-    let guest = try WeightGuest(WeightGuest.Program(.map), path: path)
-    try guest.pass()
-    let cases: [(Activity, Int?)] = [(.none, nil), (.discard, 100), (.discard, 1000), (.discard, nil), (.zero, nil)]
-    var measured: [[(perSecond: Double, speed: Double)]] = Array(repeating: [], count: cases.count)
-    for _ in 0..<rounds {
-      for (index, (activity, rate)) in cases.enumerated() {
-        measured[index].append(try measure(guest, activity, rate, seconds))
+  private struct Measurement {
+    var passSeconds: [Double]
+    var perSecond: Double
+    var shootdownsPerSecond: Double?
+    var processorShare: Double
+    var disturberProcessorShare: Double
+    var passesPerSecond: Double { Double(passSeconds.count) / passSeconds.reduce(0, +) }
+  }
+
+  private static let limitPerSecond = 100
+
+  private static func cases(_ neighbour: Neighbour) -> [Case] {
+    let common = [
+      Case(activity: .none), Case(activity: .discard, rate: 100), Case(activity: .discard, rate: 1000), Case(activity: .discard),
+      Case(activity: .zero, rate: 1000), Case(activity: .zero),
+    ]
+    guard neighbour == .pages else { return common }
+    return common + [
+      Case(activity: .discard, rate: 1000, byteCount: 1 << 16), Case(activity: .discard, byteCount: 1 << 16), Case(activity: .limited),
+    ]
+  }
+
+  /// Keeps the two threads on two processors, where there are two: else the system may let them take turns on one, and nothing is
+  /// disturbed but by that. For a process that does nothing else.
+  static func run(_ request: Request) throws -> [Result] {
+    let processors = (bindery_processor_number(0), bindery_processor_number(1))
+    if processors.1 >= 0 { _ = bindery_thread_pin(processors.0) }
+    return try Neighbour.allCases.flatMap { neighbour in
+      let passes: any NeighbourPasses =
+        switch neighbour {
+        case .decode: try DecodePasses(model: request.model)
+        case .streaming: try StreamingPasses(path: request.path)
+        case .pages: try PagePasses()
+        }
+      _ = try passes.run(seconds: 0.05)
+      let cases = cases(neighbour)
+      var measured: [[Measurement]] = Array(repeating: [], count: cases.count)
+      for _ in 0..<request.rounds {
+        for (index, entry) in cases.enumerated() { measured[index].append(try measure(passes, entry, request.seconds, processor: processors.1)) }
       }
-    }
-    let base = median(measured[0].map(\.speed))
-    return zip(cases, measured).map { entry, values in
-      let speed = median(values.map(\.speed))
-      return Result(
-        activity: entry.0.rawValue, perSecondAsked: entry.1, perSecond: median(values.map(\.perSecond)), gigabytesPerSecond: speed / 1e9,
-        ratio: speed / base)
+      return zip(cases, measured).map { result(neighbour, passes, $0, $1, base: measured[0]) }
     }
   }
 
-  private static func measure(
-    _ guest: WeightGuest, _ activity: Activity, _ rate: Int?, _ seconds: Double
-  ) throws -> (perSecond: Double, speed: Double) {
-    let memory = try Memory(type: MemoryType(limits: Limits(minimum: byteCount >> 16, maximum: byteCount >> 16)))
-    let worker = DisturbingThread(memory: memory, activity: activity, rate: rate)
-    let clock = ContinuousClock()
-    let start = clock.now
-    var passCount = 0.0
-    while (clock.now - start) / .seconds(1) < seconds {
-      try guest.pass()
-      passCount += 1
+  private static func result(
+    _ neighbour: Neighbour, _ passes: any NeighbourPasses, _ entry: Case, _ measured: [Measurement], base: [Measurement]
+  ) -> Result {
+    let passSeconds = measured.flatMap(\.passSeconds)
+    let speed = median(measured.map(\.passesPerSecond))
+    let shootdowns = measured.compactMap(\.shootdownsPerSecond)
+    return Result(
+      neighbour: neighbour.rawValue, activity: entry.activity.rawValue, byteCount: entry.activity == .none ? 0 : entry.byteCount,
+      perSecondAsked: entry.rate, perSecond: median(measured.map(\.perSecond)),
+      shootdownsPerSecond: shootdowns.isEmpty ? nil : median(shootdowns),
+      gigabytesPerSecond: passes.byteCount.map { speed * Double($0) * 1e-9 },
+      ratio: median(zip(measured, base).map { $0.passesPerSecond / $1.passesPerSecond }), passMedianSeconds: median(passSeconds),
+      passPercentile99Seconds: quantile(passSeconds, 0.99), processorShare: median(measured.map(\.processorShare)),
+      disturberProcessorShare: median(measured.map(\.disturberProcessorShare)))
+  }
+
+  private static func measure(_ passes: any NeighbourPasses, _ entry: Case, _ seconds: Double, processor: CInt) throws -> Measurement {
+    var limits = MemoryLimits()
+    if entry.activity == .limited {
+      let limit = DiscardRateLimit(perSecond: limitPerSecond)
+      limits.discardPolicy = { limit.decide(byteCount: $0) }
     }
-    let elapsed = (clock.now - start) / .seconds(1)
-    return (Double(worker.end()) / elapsed, passCount * Double(guest.byteCount) / elapsed)
+    let pageCount = entry.byteCount >> 16
+    let memory = try Memory(type: MemoryType(limits: Limits(minimum: pageCount, maximum: pageCount)), limits: limits)
+    let worker = DisturbingThread(memory: memory, activity: entry.activity, rate: entry.rate, processor: processor)
+    let (start, shootdowns, processorStart) = (ContinuousClock.now, ShootdownCount.now(), bindery_thread_processor_seconds())
+    let passSeconds = try passes.run(seconds: seconds)
+    let processorSeconds = bindery_thread_processor_seconds() - processorStart
+    let elapsed = (ContinuousClock.now - start) / .seconds(1)
+    let shootdownCount = ShootdownCount.now().flatMap { now in shootdowns.map { now - $0 } }
+    let work = worker.end()
+    return Measurement(
+      passSeconds: passSeconds, perSecond: Double(work.count) / work.seconds,
+      shootdownsPerSecond: shootdownCount.map { Double($0) / elapsed }, processorShare: processorSeconds / elapsed,
+      disturberProcessorShare: work.processorSeconds / work.seconds)
   }
 
   /// Does its activity until it is told to end.
   private final class DisturbingThread: Sendable {
+    struct Work {
+      var count = 0
+      var seconds = 0.0
+      var processorSeconds = 0.0
+    }
+
     private let isEnding = Atomic<Bool>(false)
-    private let count = Atomic<Int>(0)
+    private let work = Mutex(Work())
     private let ended = DispatchSemaphore(value: 0)
 
-    init(memory: Memory, activity: Activity, rate: Int?) {
+    init(memory: Memory, activity: Activity, rate: Int?, processor: CInt) {
       Thread { [self] in
+        if processor >= 0 { _ = bindery_thread_pin(processor) }
+        let byteCount = memory.byteCount
         let zeros = [UInt8](repeating: 0, count: Int(byteCount))
         let ones = [UInt8](repeating: 1, count: Int(byteCount))
-        let pause = rate.map { 1 / Double($0) }
-        var next = ContinuousClock.now
+        let interval = rate.map { Duration.seconds(1) / $0 }
+        var done = Work()
+        let (start, processorStart) = (ContinuousClock.now, bindery_thread_processor_seconds())
+        var next = start
         while !isEnding.load(ordering: .acquiring) {
           if activity == .none {
             Thread.sleep(forTimeInterval: 0.01)
             continue
           }
-          // Neither can fail on a plain memory of this size.
+          // None can fail on a plain memory of this size.
           try? memory.write(ones, address: 0)
           if activity == .zero { try? memory.write(zeros, address: 0) } else { _ = try? memory.discard(address: 0, byteCount: byteCount) }
-          count.add(1, ordering: .relaxed)
-          if let pause {
-            next = next.advanced(by: .seconds(pause))
+          done.count += 1
+          if let interval {
+            next = next.advanced(by: interval)
             let left = (next - ContinuousClock.now) / .seconds(1)
             if left > 0 { Thread.sleep(forTimeInterval: left) } else { next = ContinuousClock.now }
           }
         }
+        done.seconds = (ContinuousClock.now - start) / .seconds(1)
+        done.processorSeconds = bindery_thread_processor_seconds() - processorStart
+        work.withLock { [done] in $0 = done }
         ended.signal()
       }.start()
     }
 
-    func end() -> Int {
+    func end() -> Work {
       isEnding.store(true, ordering: .releasing)
       ended.wait()
-      return count.load(ordering: .acquiring)
+      return work.withLock { $0 }
     }
+  }
+}
+
+/// A guest whose passes are timed.
+private protocol NeighbourPasses {
+  /// What a pass reads; nil where that says nothing.
+  var byteCount: UInt64? { get }
+  /// Runs passes for about so long. Returns the seconds of each.
+  func run(seconds: Double) throws -> [Double]
+}
+
+extension NeighbourPasses {
+  fileprivate func time(seconds limit: Double, _ pass: () throws -> Void) throws -> [Double] {
+    let start = ContinuousClock.now
+    var (last, times) = (start, [Double]())
+    while (last - start) / .seconds(1) < limit {
+      try pass()
+      let now = ContinuousClock.now
+      times.append((now - last) / .seconds(1))
+      last = now
+    }
+    return times
+  }
+}
+
+private struct StreamingPasses: NeighbourPasses {
+  let guest: WeightGuest
+  var byteCount: UInt64? { guest.byteCount }
+
+  init(path: String) throws { guest = try WeightGuest(WeightGuest.Program(.map), path: path) }
+
+  func run(seconds: Double) throws -> [Double] { try time(seconds: seconds) { try guest.pass() } }
+}
+
+private final class DecodePasses: NeighbourPasses {
+  let session: Session
+  let byteCount: UInt64?
+  private var passSeconds = 0.01
+
+  init(model path: String) throws {
+    var options = HostOptions()
+    options.threadCount = 1
+    options.scratchDiscard = .manual
+    let model = try Host(options: options).openModel(at: path)
+    session = try model.makeSession()
+    byteCount = model.weightByteCounts.mapped
+  }
+
+  func run(seconds: Double) throws -> [Double] {
+    let count = max(Int(seconds / passSeconds), 3)
+    let series = try session.measureSeries(
+      rowCount: 1, contextCount: min(100, session.contextLength - 2), discards: Array(repeating: false, count: count),
+      now: { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 })
+    let times = series.map(\.seconds)
+    passSeconds = median(times)
+    return times
+  }
+}
+
+/// A ring through 1024 pages in random order.
+private struct PagePasses: NeighbourPasses {
+  private static let pageCount = 1024
+  private static let stepCount = 1 << 15
+  private let instance: Instance
+  private let walk: Function
+  var byteCount: UInt64? { nil }
+
+  init() throws {
+    let memory = try Memory(type: MemoryType(limits: Limits(minimum: 64, maximum: 64)))
+    var random = SamplingGenerator(seed: 11)
+    let pages = (0..<Self.pageCount).shuffled(using: &random)
+    // Another line of each page, so that all words fit the first cache.
+    func address(_ page: Int) -> UInt32 { UInt32(page * 4096 + page % 64 * 64) }
+    for (page, next) in zip(pages, pages.dropFirst() + pages.prefix(1)) {
+      try memory.write(elements: [address(next)], address: UInt64(address(page)))
+    }
+    let text = """
+      (module
+        (import "bench" "memory" (memory 64 64))
+        (func (export "walk") (param $at i32) (param $count i32) (result i32)
+          loop $next
+            (local.set $at (i32.load (local.get $at)))
+            (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1))))
+          end
+          local.get $at))
+      """
+    let engine = Engine()
+    let module = try CompiledModule(engine: engine, bytes: try WebAssemblyText.binary(of: Array(text.utf8)))
+    var imports = Imports()
+    imports.define(module: "bench", name: "memory", .memory(memory))
+    instance = try Instance(store: Store(engine: engine), module: module, imports: imports)
+    guard let function = instance.function("walk") else { preconditionFailure("the guest above exports 'walk'") }
+    walk = function
+  }
+
+  func run(seconds: Double) throws -> [Double] {
+    try time(seconds: seconds) { _ = try walk(.i32(UInt32(0)), .i32(UInt32(Self.stepCount))) }
   }
 }

@@ -38,6 +38,19 @@ struct Drawing {
     body += "<path d=\"\(commands.joined())\" class=\"line s\(series % Self.colors.count)\"/>\n"
   }
 
+  /// The surface between two lines over the same places.
+  mutating func area(_ points: [(x: Double, low: Double, high: Double)], series: Int) {
+    let outline = points.map { ($0.x, $0.high) } + points.reversed().map { ($0.x, $0.low) }
+    let commands = outline.enumerated().map { ($0 == 0 ? "M" : "L") + Self.number($1.0) + " " + Self.number($1.1) }
+    body += "<path d=\"\(commands.joined())Z\" class=\"fill s\(series % Self.colors.count)\"/>\n"
+  }
+
+  /// A thin line behind or before others, without a colour of its own.
+  mutating func outline(_ points: [(x: Double, y: Double)]) {
+    let commands = points.enumerated().map { ($0 == 0 ? "M" : "L") + Self.number($1.x) + " " + Self.number($1.y) }
+    body += "<path d=\"\(commands.joined())\" class=\"outline\"/>\n"
+  }
+
   mutating func dot(_ x: Double, _ y: Double, series: Int) {
     body += "<circle cx=\"\(Self.number(x))\" cy=\"\(Self.number(y))\" r=\"3\" class=\"fill s\(series % Self.colors.count)\"/>\n"
   }
@@ -56,7 +69,7 @@ struct Drawing {
   /// No custom properties: not every viewer of SVG knows them.
   private static func palette(ink: String, muted: String, grid: String, paper: String, colors: [String]) -> String {
     let series = colors.enumerated().map { ".line.s\($0){stroke:\($1)}.fill.s\($0),.name.s\($0){fill:\($1)}" }.joined()
-    return "text{fill:\(ink)}.muted{fill:\(muted)}.grid{stroke:\(grid)}.base{stroke:\(muted)}.paper{fill:\(paper)}\(series)"
+    return "text{fill:\(ink)}.muted{fill:\(muted)}.grid{stroke:\(grid)}.base{stroke:\(muted)}.paper{fill:\(paper)}.outline{stroke:\(muted)}\(series)"
   }
 
   var svg: String {
@@ -67,7 +80,7 @@ struct Drawing {
       width="\(Self.number(width))" height="\(Self.number(height))" role="img">
       <style>
       text{font:\(Self.number(Self.textSize))px system-ui,sans-serif}.title{font-size:\(Self.number(Self.titleSize))px;font-weight:600}
-      .name{font-weight:600}.line{fill:none;stroke-width:2}
+      .name,.strong{font-weight:600}.line{fill:none;stroke-width:2}.outline{fill:none;stroke-width:1}
       \(light)
       @media (prefers-color-scheme:dark){\(dark)}
       </style>
