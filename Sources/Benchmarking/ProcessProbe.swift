@@ -6,6 +6,8 @@ struct ProcessProbe: Codable, Sendable {
   var rssAnonBytes: Int
   var rssFileBytes: Int
   var pssBytes: Int
+  /// What of it is mapped as large pages of the processor.
+  var largePageBytes: Int
   /// What the system needs to map all that, which no share counts: 8 bytes for each page that was touched.
   var pageTableBytes: Int
   /// Page faults served without reading from a device, and with.
@@ -16,26 +18,33 @@ struct ProcessProbe: Codable, Sendable {
     let memory = try ProcessMemory.current()
     return ProcessProbe(
       rssAnonBytes: memory.residentAnonymousByteCount, rssFileBytes: memory.residentFileByteCount,
-      pssBytes: memory.proportionalByteCount, pageTableBytes: memory.pageTableByteCount,
+      pssBytes: memory.proportionalByteCount, largePageBytes: memory.largePageByteCount, pageTableBytes: memory.pageTableByteCount,
       minorFaultCount: memory.minorFaultCount, majorFaultCount: memory.majorFaultCount)
   }
 
   /// What has been added since another probe.
-  static func - (later: ProcessProbe, earlier: ProcessProbe) -> ProcessProbe {
-    ProcessProbe(
-      rssAnonBytes: later.rssAnonBytes - earlier.rssAnonBytes, rssFileBytes: later.rssFileBytes - earlier.rssFileBytes,
-      pssBytes: later.pssBytes - earlier.pssBytes, pageTableBytes: later.pageTableBytes - earlier.pageTableBytes,
-      minorFaultCount: later.minorFaultCount - earlier.minorFaultCount,
-      majorFaultCount: later.majorFaultCount - earlier.majorFaultCount)
-  }
+  static func - (later: ProcessProbe, earlier: ProcessProbe) -> ProcessProbe { combine([later, earlier]) { $0[0] - $0[1] } }
 
   /// The mean of a probe of so many.
-  static func / (sum: ProcessProbe, count: Int) -> ProcessProbe {
-    ProcessProbe(
-      rssAnonBytes: sum.rssAnonBytes / count, rssFileBytes: sum.rssFileBytes / count, pssBytes: sum.pssBytes / count,
-      pageTableBytes: sum.pageTableBytes / count, minorFaultCount: sum.minorFaultCount / count,
-      majorFaultCount: sum.majorFaultCount / count)
+  static func / (sum: ProcessProbe, count: Int) -> ProcessProbe { combine([sum]) { $0[0] / count } }
+
+  /// Figure by figure, the middle one of several probes.
+  static func median(_ probes: [ProcessProbe]) -> ProcessProbe? {
+    probes.isEmpty ? nil : combine(probes) { $0.sorted()[$0.count / 2] }
   }
+
+  /// What several processes hold together.
+  static func sum(_ probes: [ProcessProbe]) -> ProcessProbe { combine(probes) { $0.reduce(0, +) } }
+
+  private static func combine(_ probes: [ProcessProbe], _ body: ([Int]) -> Int) -> ProcessProbe {
+    func figure(_ path: KeyPath<ProcessProbe, Int>) -> Int { body(probes.map { $0[keyPath: path] }) }
+    return ProcessProbe(
+      rssAnonBytes: figure(\.rssAnonBytes), rssFileBytes: figure(\.rssFileBytes), pssBytes: figure(\.pssBytes),
+      largePageBytes: figure(\.largePageBytes), pageTableBytes: figure(\.pageTableBytes), minorFaultCount: figure(\.minorFaultCount),
+      majorFaultCount: figure(\.majorFaultCount))
+  }
+
+  var faultCount: Int { minorFaultCount + majorFaultCount }
 }
 
 /// The bytes of memory that the system could give out without swapping, from /proc/meminfo; nil where there is no such file.

@@ -25,11 +25,11 @@ struct BenchOptions: ParsableArguments {
 
   /// Writes the picture where one was asked for, and prints tables or JSON.
   func give(_ report: some Encodable, markdown: String, picture: String) throws {
-    if let svg {
-      do { try Data(picture.utf8).write(to: URL(filePath: svg)) } catch {
-        throw CommandFailure("cannot write '\(svg)': \(reason(error))")
-      }
-    }
+    if let svg { try write(picture, to: svg) }
     if json { try printJSON(report) } else { standardOutput(markdown) }
+  }
+
+  func write(_ picture: String, to path: String) throws(CommandFailure) {
+    do { try Data(picture.utf8).write(to: URL(filePath: path)) } catch { throw CommandFailure("cannot write '\(path)': \(reason(error))") }
   }
 }
