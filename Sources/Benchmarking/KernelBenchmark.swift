@@ -1,10 +1,10 @@
 import Foundation
-import Tensors
 import TensorOperations
+import Tensors
 import WasmRuntime
 
-/// Every tensor operation and weight type: time, traffic and arithmetic, as shares of what the machine can do; native kernels,
-/// kernels in plain C, and kernels in the interpreter, which take turns.
+/// Every tensor operation and weight type: time, traffic and arithmetic, as shares of what plain loops and arithmetic in
+/// registers reach on this machine; native kernels, kernels in plain C, kernels in the interpreter, and OpenBLAS, in turns.
 public struct KernelBenchmark: Sendable {
   public struct Options: Sendable {
     public var threadCount = 1
@@ -17,27 +17,58 @@ public struct KernelBenchmark: Sendable {
     public init() {}
   }
 
+  /// One operation at one shape. Times and speeds are medians over the rounds; dictionaries are by provider.
   public struct Result: Codable, Sendable {
     public let operation: String
     /// The weight type, or empty.
     let type: String
     let shape: String
-    /// Bytes that an operation has to move, and operations on floats that it has to do, at least.
+    /// Bytes that an operation has to move, and operations on numbers that it has to do, at least.
     let bytes: Double
     let flops: Double
-    /// By provider.
     public let nanoseconds: [String: Double]
+    let gigabytesPerSecond: [String: Double]
+    /// Operations that have no arithmetic to speak of have none here.
+    let gigaflopsPerSecond: [String: Double]
+    /// Where the operands are: a level of cache, or memory.
+    let operandsIn: String
+    /// What the plain loop does with as many bytes, and how fast it is.
+    let loop: String
+    let loopGigabytesPerSecond: Double
+    /// Of the native kernel: its GB/s to the loop's.
+    let shareOfLoop: Double
+    /// What the operation computes with, and how fast that is in registers.
+    let arithmetic: String
+    let peakGigaflopsPerSecond: Double
+    /// Of the native kernel: its GFLOP/s to the peak's.
+    let shareOfPeak: Double
+  }
 
-    func gigabytesPerSecond(_ provider: String) -> Double? { nanoseconds[provider].map { bytes / $0 } }
-    func gigaflopsPerSecond(_ provider: String) -> Double? { nanoseconds[provider].map { flops / $0 } }
+  /// How fast bytes are read that lie in so many.
+  public struct Read: Codable, Sendable {
+    let bytes: Int
+    /// The smallest cache that would hold them if it were this process's alone, or `memory`.
+    let level: String
+    let gigabytesPerSecond: Double
+    /// The order of reading that was fastest, in the last round.
+    let streams: Int
+    let ahead: Int
   }
 
   public struct Report: Codable, Sendable {
-    /// GB/s of a sum over 256 MB by one thread; GFLOP/s of a large f32 product (OpenBLAS, if the build has it).
+    /// GB/s of reads from memory (beside the products from memory, if there are any).
     let bandwidth: Double
+    /// GFLOP/s of f32 multiply-adds and of 8-bit integer dot products in registers, beside the operations.
     let peak: Double
+    let integerPeak: Double
+    let integerInstruction: String
     let kernels: String
+    let openblasCore: String?
     let threads: Int
+    let rounds: Int
+    /// Bytes that weights from memory are taken from in turn.
+    let ringBytes: Int
+    let reads: [Read]
     public let results: [Result]
   }
 
@@ -50,59 +81,85 @@ public struct KernelBenchmark: Sendable {
   }
 
   public func run() throws -> Report {
-    let stage = try KernelStage(byteCount: 1 << 29, threadCount: options.threadCount)
+    let entries = KernelCase.all.filter { options.filter.isEmpty || ($0.operation + " " + $0.type).contains(options.filter) }
+    let workers = WorkerPool(threadCount: options.threadCount)
+    let stage = try KernelStage(ringByteCount: KernelCeiling.ringByteCount(CacheSizes()), workers: workers)
+    let ceiling = KernelCeiling(workers: workers)
     var results: [Result] = []
-    for entry in KernelCase.all where options.filter.isEmpty || (entry.operation + " " + entry.type).contains(options.filter) {
+    for entry in entries {
       progress("\(entry.operation) \(entry.type) \(entry.shape)")
-      results.append(try measure(entry, stage))
+      results.append(try measure(entry, stage, ceiling))
     }
+    if entries.isEmpty { return report([], [], ceiling, stage) }
+    progress("the machine")
     stage.reset()
-    let product = KernelCase.matmul(.f32, rows: 512, columnsIn: 1024, columnsOut: 1024)
-    let nanoseconds = try time(stage.call(product.operation, .native, try product.arguments(stage)))
-    return Report(
-      bandwidth: Self.bandwidth(), peak: product.flops / nanoseconds, kernels: NativeKernels.description, threads: options.threadCount,
-      results: results)
+    let ring = try stage.weight(.f32, rows: stage.ringByteCount / 8192, columns: 2048)
+    let reads = try ceiling.reads(stage, ring: ring, rounds: options.rounds)
+    return report(results, reads, ceiling, stage)
   }
 
-  private func measure(_ entry: KernelCase, _ stage: KernelStage) throws -> Result {
+  private func report(_ results: [Result], _ reads: [Read], _ ceiling: KernelCeiling, _ stage: KernelStage) -> Report {
+    /// As it was beside the operations, all along.
+    func peak(_ arithmetic: KernelCase.Arithmetic) -> Double {
+      let found = results.filter { $0.arithmetic == arithmetic.rawValue }.map(\.peakGigaflopsPerSecond)
+      return found.isEmpty ? ceiling.peak(arithmetic, rounds: options.rounds) : median(found)
+    }
+    let fromMemory = results.filter { $0.operandsIn == "memory" }.map(\.loopGigabytesPerSecond)
+    return Report(
+      bandwidth: fromMemory.isEmpty ? reads.last?.gigabytesPerSecond ?? 0 : median(fromMemory), peak: peak(.float),
+      integerPeak: peak(.integer), integerInstruction: MachineProbe.integerInstruction,
+      kernels: NativeKernels.description, openblasCore: NativeKernels.openBLASCore, threads: options.threadCount,
+      rounds: options.rounds, ringBytes: stage.ringByteCount, reads: reads, results: results)
+  }
+
+  private func measure(_ entry: KernelCase, _ stage: KernelStage, _ ceiling: KernelCeiling) throws -> Result {
     stage.reset()
     let arguments = try entry.arguments(stage)
-    let calls = try KernelStage.Provider.allCases.map { ($0.rawValue, try stage.call(entry.operation, $0, arguments)) }
-    var measured: [String: [Double]] = [:]
-    for _ in 0..<options.rounds {
-      for (provider, call) in calls { measured[provider, default: []].append(try time(call)) }
+    let position = KernelStage.RingPosition()
+    var calls = try KernelStage.Provider.all.map { ($0, try stage.call(entry, $0, arguments, position: position)) }
+    if let product = entry.product,
+      let dense = stage.denseCall(product, isFromMemory: entry.ring != nil, position: position)
+    {
+      calls.append((.openBLAS, dense))
     }
+    var times: [String: [Double]] = [:]
+    var (loops, peaks): ([Double], [Double]) = ([], [])
+    for _ in 0..<options.rounds {
+      for (provider, call) in calls {
+        times[provider.rawValue, default: []].append(try time(call))
+        // Beside what is given as a share of them.
+        guard provider == .native else { continue }
+        loops.append(try ceiling.loop(entry, arguments, stage, position))
+        peaks.append(ceiling.peak(entry.arithmetic, rounds: 1))
+      }
+    }
+    let nanoseconds = times.mapValues(median)
+    let (native, loop, peak) = (nanoseconds["native"] ?? .infinity, median(loops), median(peaks))
     return Result(
       operation: entry.operation, type: entry.type, shape: entry.shape, bytes: entry.bytes, flops: entry.flops,
-      nanoseconds: measured.mapValues(median))
+      nanoseconds: nanoseconds, gigabytesPerSecond: speeds(nanoseconds, entry),
+      gigaflopsPerSecond: entry.flops > 0 ? nanoseconds.mapValues { entry.flops / $0 } : [:],
+      operandsIn: ceiling.level(of: entry), loop: entry.traffic.rawValue, loopGigabytesPerSecond: loop,
+      shareOfLoop: entry.bytes / native / loop, arithmetic: entry.arithmetic.rawValue, peakGigaflopsPerSecond: peak,
+      shareOfPeak: entry.flops / native / peak)
   }
 
-  /// Nanoseconds of a call: the mean of as many as fill the time, after one that does not count.
+  /// OpenBLAS reads weights of four bytes each.
+  private func speeds(_ nanoseconds: [String: Double], _ entry: KernelCase) -> [String: Double] {
+    var speeds = nanoseconds.mapValues { entry.bytes / $0 }
+    if let product = entry.product, let time = nanoseconds[KernelStage.Provider.openBLAS.rawValue] {
+      let elements = product.columnsIn * product.columnsOut + product.rows * (product.columnsIn + product.columnsOut)
+      speeds[KernelStage.Provider.openBLAS.rawValue] = Double(4 * elements) / time
+    }
+    return speeds
+  }
+
+  /// Nanoseconds of a call: the mean of as many as fill the time, after one that counts only if it takes long.
   private func time(_ call: () throws -> Void) throws -> Double {
     let (once, _) = try Benchmarking.seconds(call)
+    if once > 4 * options.seconds { return once * 1e9 }
     let count = max(1, Int(options.seconds / max(once, 1e-9)))
     let (all, _) = try Benchmarking.seconds { for _ in 0..<count { try call() } }
     return all / Double(count) * 1e9
-  }
-
-  /// GB/s of adding up 256 MB, the best of five: what a stream of weights can be read at.
-  private static func bandwidth() -> Double {
-    let vectors = [SIMD16<UInt32>](repeating: .one, count: 1 << 22)
-    var best = Double.infinity
-    for _ in 0..<5 {
-      let (time, sum) = Benchmarking.seconds {
-        var (a, b, c, d) = (SIMD16<UInt32>(), SIMD16<UInt32>(), SIMD16<UInt32>(), SIMD16<UInt32>())
-        for index in stride(from: 0, to: vectors.count, by: 4) {
-          a &+= vectors[index]
-          b &+= vectors[index + 1]
-          c &+= vectors[index + 2]
-          d &+= vectors[index + 3]
-        }
-        return a &+ b &+ c &+ d
-      }
-      precondition(sum[0] == 1 << 22, "ones add up to their number")
-      best = min(best, time)
-    }
-    return Double(vectors.count * 64) / best / 1e9
   }
 }

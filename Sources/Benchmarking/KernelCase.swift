@@ -4,13 +4,53 @@ import WasmRuntime
 
 /// One operation at one shape: its operands and what it costs at least.
 struct KernelCase: Sendable {
+  /// What the arithmetic of an operation is made of.
+  enum Arithmetic: String, Sendable {
+    case float = "f32"
+    /// Dot products of 8-bit integers.
+    case integer = "int8"
+  }
+
+  /// A product in f32 that OpenBLAS can do too.
+  struct Product: Sendable {
+    let rows: Int
+    let columnsIn: Int
+    let columnsOut: Int
+  }
+
+  /// Weights that lie many times one behind another: each call takes the next ones, as a model's layers follow each other, so
+  /// that no cache holds them when their turn comes again.
+  struct Ring: Sendable {
+    /// The parameter that is the address of the weights.
+    let parameter: Int
+    let byteCount: UInt64
+    let count: Int
+  }
+
   let operation: String
   var type = ""
   let shape: String
+  /// Bytes that have to be moved at least: each operand once.
   let bytes: Double
+  /// How many of them are written.
+  let written: Double
+  var isInPlace = false
   let flops: Double
+  var arithmetic = Arithmetic.float
+  var product: Product?
+  var ring: (@Sendable (KernelStage) -> Ring)?
   /// Puts the operands into the stage's memories and gives the arguments, in the order of the operation's parameters.
   let arguments: @Sendable (KernelStage) throws -> [Value]
+
+  /// What a plain loop does that reads and writes in the same proportion.
+  var traffic: MachineProbe.Traffic {
+    if isInPlace { return .update }
+    let share = written / bytes
+    return share < 0.17 ? .read : share < 0.42 ? .add : share < 0.75 ? .copy : .fill
+  }
+
+  /// Bytes of memory that are touched.
+  var footprint: Int { Int(bytes / traffic.bytesMovedPerByte) & ~3 }
 
   static let all: [KernelCase] =
     weightTypes.map { matvec($0) } + weightTypes.map { matmul($0, rows: 64, columnsIn: 1024, columnsOut: 1024) }
@@ -20,22 +60,32 @@ struct KernelCase: Sendable {
 
   // MARK: Products
 
-  /// A decode step's product: 128 MB of weights read once, which few caches hold.
-  static func matvec(_ type: ElementType) -> KernelCase {
+  /// Bytes of weights that a decode step's product reads.
+  static let matvecByteCount = 64_000_000
+
+  /// A decode step's product: 64 MB of weights from memory.
+  private static func matvec(_ type: ElementType) -> KernelCase {
     let columnsIn = 2048
     let rowBytes = columnsIn / type.blockElementCount * type.blockByteCount
-    return matmul(type, rows: 1, columnsIn: columnsIn, columnsOut: (128 << 20) / rowBytes / 64 * 64)
+    return matmul(type, rows: 1, columnsIn: columnsIn, columnsOut: matvecByteCount / rowBytes / 64 * 64, isFromMemory: true)
   }
 
-  static func matmul(_ type: ElementType, rows: Int, columnsIn: Int, columnsOut: Int) -> KernelCase {
+  private static func matmul(
+    _ type: ElementType, rows: Int, columnsIn: Int, columnsOut: Int, isFromMemory: Bool = false
+  ) -> KernelCase {
     let weightBytes = columnsOut * (columnsIn / type.blockElementCount * type.blockByteCount)
+    let ring: @Sendable (KernelStage) -> Ring = { stage in
+      Ring(parameter: 2, byteCount: UInt64(weightBytes), count: isFromMemory ? max(1, stage.ringByteCount / weightBytes) : 1)
+    }
     return KernelCase(
       operation: "matmul", type: type.name, shape: "\(rows) x \(columnsIn) x \(columnsOut)",
-      bytes: Double(weightBytes + 4 * rows * (columnsIn + columnsOut)), flops: 2 * Double(rows) * Double(columnsIn) * Double(columnsOut)
+      bytes: Double(weightBytes + 4 * rows * (columnsIn + columnsOut)), written: Double(4 * rows * columnsOut),
+      flops: 2 * Double(rows) * Double(columnsIn) * Double(columnsOut), arithmetic: type.isQuantized ? .integer : .float,
+      product: Product(rows: rows, columnsIn: columnsIn, columnsOut: columnsOut), ring: isFromMemory ? ring : nil
     ) { stage in
       let out = try stage.reserve(4 * rows * columnsOut, in: .scratch)
       let x = try stage.floats(rows * columnsIn)
-      let w = try stage.weight(type, rows: columnsOut, columns: columnsIn)
+      let w = try stage.weight(type, rows: ring(stage).count * columnsOut, columns: columnsIn)
       return [.i64(out), .i64(x), .i64(w), .n(Int(type.rawValue)), .n(rows), .n(columnsIn), .n(columnsOut)]
     }
   }
@@ -44,7 +94,9 @@ struct KernelCase: Sendable {
     let (rows, columns, total) = (64, 2048, 4096)
     let rowBytes = columns / type.blockElementCount * type.blockByteCount
     return KernelCase(
-      operation: "get_rows", type: type.name, shape: "\(rows) of \(total) x \(columns)", bytes: Double(rows * (rowBytes + 4 * columns)), flops: 0
+      operation: "get_rows", type: type.name, shape: "\(rows) of \(total) x \(columns)",
+      bytes: Double(rows * (rowBytes + 4 * columns)),
+      written: Double(4 * rows * columns), flops: 0
     ) { stage in
       let out = try stage.reserve(4 * rows * columns, in: .scratch)
       let ids = try stage.integers((0..<rows).map { Int32($0 * 997 % total) })
@@ -58,23 +110,33 @@ struct KernelCase: Sendable {
   private static let (rows, columns) = (64, 2048)
   private static let all32 = Double(rows * columns * 4)
 
+  private static func rowwise(
+    _ operation: String, type: String = "", flopsPerElement: Double,
+    arguments: @escaping @Sendable (KernelStage) throws -> [Value]
+  ) -> KernelCase {
+    KernelCase(
+      operation: operation, type: type, shape: "\(rows) x \(columns)", bytes: 2 * all32, written: all32,
+      flops: flopsPerElement * all32 / 4, arguments: arguments)
+  }
+
   private static let rowwise: [KernelCase] = [
-    KernelCase(operation: "rms_norm", type: "F32", shape: "\(rows) x \(columns)", bytes: 2 * all32, flops: 4 * all32 / 4) { stage in
+    rowwise("rms_norm", type: "F32", flopsPerElement: 4) { stage in
       let (x, weight) = (try stage.floats(rows * columns), try stage.floats(columns, in: .weights))
       let out = try stage.reserve(4 * rows * columns, in: .scratch)
       return [.i64(out), .i64(x), .i64(weight), .n(0), .n(rows), .n(columns), .f(1e-5)]
     },
-    KernelCase(operation: "layer_norm", type: "F32", shape: "\(rows) x \(columns)", bytes: 2 * all32, flops: 7 * all32 / 4) { stage in
-      let (x, weight, bias) = (try stage.floats(rows * columns), try stage.floats(columns, in: .weights), try stage.floats(columns, in: .weights))
+    rowwise("layer_norm", type: "F32", flopsPerElement: 7) { stage in
+      let x = try stage.floats(rows * columns)
+      let (weight, bias) = (try stage.floats(columns, in: .weights), try stage.floats(columns, in: .weights))
       let out = try stage.reserve(4 * rows * columns, in: .scratch)
       return [.i64(out), .i64(x), .i64(weight), .i64(bias), .n(0), .n(rows), .n(columns), .f(1e-5)]
     },
-    KernelCase(operation: "add_bias", type: "F32", shape: "\(rows) x \(columns)", bytes: 2 * all32, flops: all32 / 4) { stage in
+    rowwise("add_bias", type: "F32", flopsPerElement: 1) { stage in
       let (x, bias) = (try stage.floats(rows * columns), try stage.floats(columns, in: .weights))
       let out = try stage.reserve(4 * rows * columns, in: .scratch)
       return [.i64(out), .i64(x), .i64(bias), .n(0), .n(rows), .n(columns)]
     },
-    KernelCase(operation: "softmax", shape: "\(rows) x \(columns)", bytes: 2 * all32, flops: 4 * all32 / 4) { stage in
+    rowwise("softmax", flopsPerElement: 4) { stage in
       let x = try stage.floats(rows * columns)
       return [.i64(try stage.reserve(4 * rows * columns, in: .scratch)), .i64(x), .n(rows), .n(columns)]
     },
@@ -83,7 +145,9 @@ struct KernelCase: Sendable {
   // MARK: Positions
 
   private static let positional: [KernelCase] = [
-    KernelCase(operation: "rope", shape: "64 x 32 heads x 64", bytes: 2 * all32, flops: 6 * all32 / 4) { stage in
+    KernelCase(
+      operation: "rope", shape: "64 x 32 heads x 64", bytes: 2 * all32, written: all32, isInPlace: true, flops: 6 * all32 / 4
+    ) { stage in
       let x = try stage.floats(rows * columns)
       let positions = try stage.integers((0..<Int32(rows)).map { $0 })
       return [.i64(x), .i64(positions), .n(rows), .n(32), .n(64), .n(64), .f(10_000), .f(1), .n(1)]
@@ -92,7 +156,7 @@ struct KernelCase: Sendable {
   ]
 
   private static let cacheAppend = KernelCase(
-    operation: "cache_append", type: "F16", shape: "64 x 192", bytes: 64 * 192 * 6, flops: 0
+    operation: "cache_append", type: "F16", shape: "64 x 192", bytes: 64 * 192 * 6, written: 64 * 192 * 2, flops: 0
   ) { stage in
     let x = try stage.floats(64 * 192)
     let bases = try stage.integers([Int64](repeating: 0, count: 64))
@@ -107,9 +171,12 @@ struct KernelCase: Sendable {
     let rowBytes = keyValueHeads * headDim * 2
     let plane = chunk * rowBytes
     let stride = (2 * plane + 0xFFFF) & ~0xFFFF
+    // The last of the rows sees every position, each row before it one less.
+    let pairs = Double(rows * context - rows * (rows - 1) / 2)
     return KernelCase(
       operation: "attention", type: "F16", shape: "\(rows) rows, \(context) positions",
-      bytes: Double(2 * context * rowBytes + 8 * rows * heads * headDim), flops: 4 * Double(rows * heads * headDim) * Double(context)
+      bytes: Double(2 * context * rowBytes + 8 * rows * heads * headDim), written: Double(4 * rows * heads * headDim),
+      flops: 4 * Double(heads * headDim) * pairs
     ) { stage in
       _ = try stage.reserve(context / chunk * stride, in: .cache)
       let query = try stage.floats(rows * heads * headDim)
@@ -117,8 +184,8 @@ struct KernelCase: Sendable {
       let positions = try stage.integers((0..<Int32(rows)).map { Int32(context - rows) + $0 })
       let out = try stage.reserve(4 * rows * heads * headDim, in: .scratch)
       return [
-        .i64(out), .i64(query), .i64(bases), .i64(positions), .i64(UInt64(0)), .i64(UInt64(plane)), .n(chunk), .i64(UInt64(stride)), .n(rows),
-        .n(heads), .n(keyValueHeads), .n(headDim), .n(1), .f(0.125), .n(0), .f(0),
+        .i64(out), .i64(query), .i64(bases), .i64(positions), .i64(UInt64(0)), .i64(UInt64(plane)), .n(chunk), .i64(UInt64(stride)),
+        .n(rows), .n(heads), .n(keyValueHeads), .n(headDim), .n(1), .f(0.125), .n(0), .f(0),
       ]
     }
   }
@@ -127,28 +194,24 @@ struct KernelCase: Sendable {
 
   private static let elementCount = 1 << 17
 
+  /// - Parameter inputs: how many vectors are read.
+  private static func elementwise(_ operation: String, inputs: Int, factor: Float? = nil) -> KernelCase {
+    KernelCase(
+      operation: operation, shape: "\(elementCount)", bytes: Double(4 * (inputs + 1) * elementCount),
+      written: Double(4 * elementCount), flops: Double(elementCount)
+    ) { stage in
+      let vectors = try (0..<inputs).map { _ in Value.i64(try stage.floats(elementCount)) }
+      let out = Value.i64(try stage.reserve(4 * elementCount, in: .scratch))
+      return [out] + vectors + [.i64(UInt64(elementCount))] + (factor.map { [.f($0)] } ?? [])
+    }
+  }
+
   private static let elementwise: [KernelCase] =
-    ["add", "mul", "silu_mul", "gelu_tanh_mul"].map { name in
-      KernelCase(operation: name, shape: "\(elementCount)", bytes: Double(12 * elementCount), flops: Double(elementCount)) { stage in
-        let (a, b) = (try stage.floats(elementCount), try stage.floats(elementCount))
-        return [.i64(try stage.reserve(4 * elementCount, in: .scratch)), .i64(a), .i64(b), .i64(UInt64(elementCount))]
-      }
-    }
-    + ["silu", "gelu", "gelu_tanh"].map { name in
-      KernelCase(operation: name, shape: "\(elementCount)", bytes: Double(8 * elementCount), flops: Double(elementCount)) { stage in
-        let x = try stage.floats(elementCount)
-        return [.i64(try stage.reserve(4 * elementCount, in: .scratch)), .i64(x), .i64(UInt64(elementCount))]
-      }
-    }
-    + [
-      KernelCase(operation: "scale", shape: "\(elementCount)", bytes: Double(8 * elementCount), flops: Double(elementCount)) { stage in
-        let x = try stage.floats(elementCount)
-        return [.i64(try stage.reserve(4 * elementCount, in: .scratch)), .i64(x), .i64(UInt64(elementCount)), .f(0.5)]
-      }
-    ]
+    ["add", "mul", "silu_mul", "gelu_tanh_mul"].map { elementwise($0, inputs: 2) }
+    + ["silu", "gelu", "gelu_tanh"].map { elementwise($0, inputs: 1) } + [elementwise("scale", inputs: 1, factor: 0.5)]
 
   private static let selection: [KernelCase] = [
-    KernelCase(operation: "top_k", shape: "40 of 49152", bytes: 4 * 49152, flops: 0) { stage in
+    KernelCase(operation: "top_k", shape: "40 of 49152", bytes: 4 * 49152, written: 320, flops: 0) { stage in
       let x = try stage.floats(49152)
       let (values, ids) = (try stage.reserve(160, in: .scratch), try stage.reserve(160, in: .scratch))
       return [.i64(values), .i64(ids), .i64(x), .n(1), .n(49152), .n(40)]

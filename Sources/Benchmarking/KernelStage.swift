@@ -12,29 +12,45 @@ final class KernelStage {
     /// The native provider with kernels in plain C, at the compiler's default instructions.
     case plainC = "plain C"
     case wasm
+    /// Products only, with weights in f32 whatever the type.
+    case openBLAS = "OpenBLAS f32"
+
+    /// Those that execute every operation.
+    static let all: [Provider] = [.native, .plainC, .wasm]
   }
 
-  private let memories: ProgramMemories
+  let memories: ProgramMemories
+  /// Bytes of weights that a product from memory goes through before it comes back to the first.
+  let ringByteCount: Int
+  private let threadCount: Int
+  /// What OpenBLAS multiplies.
+  private var denseWeights: [Float] = []
   private var imports: [Provider: Imports] = [:]
   private var ends: [TensorOperation.MemoryName: UInt64] = [:]
 
-  /// - Parameter byteCount: of each memory; pages that nobody touches cost nothing.
-  init(byteCount: UInt64, threadCount: Int) throws {
-    let pageCount = byteCount >> 16
-    let limits = Limits(minimum: pageCount, maximum: pageCount)
-    let virtual = MemoryType(addressType: .i64, limits: limits, attributes: MemoryAttributes(isVirtual: true))
+  /// The memories have room for the ring and 256 MB; pages that nobody touches cost nothing.
+  init(ringByteCount: Int, workers: WorkerPool) throws {
+    self.ringByteCount = ringByteCount
+    threadCount = workers.threadCount
+    func limits(_ byteCount: Int) -> Limits {
+      Limits(minimum: UInt64(byteCount) >> 16, maximum: UInt64(byteCount) >> 16)
+    }
+    func mapped(_ byteCount: Int) throws -> Memory {
+      let memory = try Memory(
+        type: MemoryType(addressType: .i64, limits: limits(byteCount), attributes: MemoryAttributes(isVirtual: true)))
+      _ = try memory.map(address: 0, byteCount: memory.byteCount, protection: .readWrite)
+      return memory
+    }
+    let room = 256 << 20
     memories = ProgramMemories(
-      weights: try Memory(type: virtual), cache: try Memory(type: virtual),
-      scratch: try Memory(type: MemoryType(addressType: .i64, limits: limits)))
-    _ = try memories.weights.map(address: 0, byteCount: pageCount << 16, protection: .readWrite)
-    _ = try memories.cache.map(address: 0, byteCount: pageCount << 16, protection: .readWrite)
-    let workers = WorkerPool(threadCount: threadCount)
+      weights: try mapped(ringByteCount + room), cache: try mapped(room),
+      scratch: try Memory(type: MemoryType(addressType: .i64, limits: limits(room))))
     let engine = Engine()
     guard let bytes = ModelProgram.kernels.bytes else {
       throw WorkerProcess.Failure(description: "this build has no kernel module: build it with models/build.sh, then build again")
     }
     let kernels = try KernelModule(CompiledModule(engine: engine, bytes: bytes))
-    for provider in Provider.allCases {
+    for provider in Provider.all {
       var defined = Imports()
       try TensorModule.define(
         in: &defined, store: Store(engine: engine), memories: memories, provider: provider == .wasm ? .wasm(kernels) : .native,
@@ -84,13 +100,49 @@ final class KernelStage {
     return address
   }
 
-  /// Something to call again and again.
-  func call(_ name: String, _ provider: Provider, _ arguments: [Value]) throws -> () throws -> Void {
-    guard case .function(let function)? = imports[provider]?["tensor", name] else {
-      throw WorkerProcess.Failure(description: "the \(provider.rawValue) provider has no operation '\(name)'")
+  /// Something to call again and again. Weights in a ring move on with each call.
+  func call(
+    _ entry: KernelCase, _ provider: Provider, _ arguments: [Value], position: RingPosition
+  ) throws -> () throws -> Void {
+    guard case .function(let function)? = imports[provider]?["tensor", entry.operation] else {
+      throw WorkerProcess.Failure(description: "the \(provider.rawValue) provider has no operation '\(entry.operation)'")
     }
-    if provider == .plainC { return { try NativeKernels.withPlainC { _ = try function(arguments) } } }
-    return { _ = try function(arguments) }
+    let ring = entry.ring?(self)
+    let execute = {
+      guard let ring, case .i64(let first) = arguments[ring.parameter] else { return _ = try function(arguments) }
+      var arguments = arguments
+      arguments[ring.parameter] = .i64(first + UInt64(position.next(of: ring.count)) * ring.byteCount)
+      _ = try function(arguments)
+    }
+    return provider == .plainC ? { try NativeKernels.withPlainC(execute) } : execute
+  }
+
+  /// The same product by OpenBLAS; nil in a build without it.
+  func denseCall(_ product: KernelCase.Product, isFromMemory: Bool, position: RingPosition) -> (() -> Void)? {
+    guard NativeKernels.hasOpenBLAS else { return nil }
+    let count = product.columnsIn * product.columnsOut
+    if denseWeights.count < count || isFromMemory && denseWeights.count < ringByteCount / 8 {
+      denseWeights = [Float](repeating: 0.25, count: max(count, isFromMemory ? ringByteCount / 8 : 0))
+    }
+    let (weights, threadCount) = (denseWeights, threadCount)
+    let x = [Float](repeating: 0.5, count: product.rows * product.columnsIn)
+    var out = [Float](repeating: 0, count: product.rows * product.columnsOut)
+    return {
+      let first = isFromMemory ? position.next(of: weights.count / count) * count : 0
+      _ = NativeKernels.openBLASProduct(
+        out: &out, x: x, weights: weights, first: first, rows: product.rows, columnsIn: product.columnsIn,
+        columnsOut: product.columnsOut, threadCount: threadCount)
+    }
+  }
+
+  /// How far all who read a ring of weights have come, together.
+  final class RingPosition {
+    private var turn = -1
+
+    func next(of count: Int) -> Int {
+      turn += 1
+      return turn % count
+    }
   }
 
   private static func randomFloats(_ count: Int) -> [Float] {

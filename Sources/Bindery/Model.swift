@@ -2,6 +2,7 @@ import ChatTemplates
 import Synchronization
 import TensorFiles
 import TensorStore
+import Tensors
 import Tokenizers
 import WasmRuntime
 
@@ -44,6 +45,12 @@ public final class Model: Sendable {
 
   /// Bytes of weights that are mappings of the file, and bytes that were copied.
   public var weightByteCounts: (mapped: UInt64, copied: UInt64) { (weights.mappedByteCount, weights.copiedByteCount) }
+
+  /// Elements and bytes of all weight tensors.
+  package var tensorSize: (elementCount: Int, byteCount: Int) {
+    let tensors = weights.files.flatMap(\.catalog.tensors)
+    return (tensors.reduce(0) { $0 + $1.shape.elementCount }, tensors.reduce(0) { $0 + $1.byteCount })
+  }
 
   // MARK: Text
 

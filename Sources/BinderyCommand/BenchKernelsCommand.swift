@@ -4,10 +4,12 @@ import Foundation
 
 struct BenchKernelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "kernels", abstract: "Measures every tensor operation and weight type: native, in plain C, and in the interpreter.",
+    commandName: "kernels",
+    abstract: "Measures every tensor operation and weight type: native, in plain C, by OpenBLAS, and in the interpreter.",
     discussion: """
-      Times are means of calls on warm operands, medians over rounds in which the providers take turns. Shares are of a plain sum \
-      over 256 MB, and of a large f32 product.
+      Times are means of calls, medians over rounds in which the providers take turns. The decode products (one row) take their \
+      weights from memory, everything else is warm in a cache. Shares are of what a plain loop reaches that moves as many bytes, \
+      and of the same arithmetic in registers, on as many threads. The first table says what that is on this machine.
       """)
 
   @Option(help: ArgumentHelp("Only operations whose name and type contain this, e.g. 'matmul q8'.", valueName: "text"))

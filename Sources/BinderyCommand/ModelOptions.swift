@@ -10,14 +10,7 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "Who executes tensor operations: native or wasm.")
   var kernels: KernelProvider = .native
 
-  @Option(help: "How weights get into the guest's memory: map (zero-copy), read or copy.")
-  var weights: WeightLoading = .map
-
-  @Option(help: ArgumentHelp("Use this model program instead of the one for the model's architecture.", valueName: "file.wasm"))
-  var program: String?
-
-  @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
-  var memoryLimit: UInt64?
+  @OptionGroup var loading: LoadingOptions
 
   @Option(help: ArgumentHelp("Give up after this time.", valueName: "seconds"))
   var timeout: Double?
@@ -33,7 +26,29 @@ struct ModelOptions: ParsableArguments {
 
   var timeLimit: Duration? { timeout.map { .seconds($0) } }
 
-  func makeHost() throws(CommandFailure) -> Bindery.Host {
+  func makeHost() throws(CommandFailure) -> Bindery.Host { try loading.makeHost(threads: threads, kernels: kernels) }
+
+  func open(_ path: String, host: Bindery.Host) throws(CommandFailure) -> Model { try loading.open(path, host: host) }
+
+  /// `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
+  static func resolve(_ path: String) -> String {
+    FileManager.default.fileExists(atPath: path) ? path : (try? FetchCommand.find(path)) ?? path
+  }
+}
+
+/// How a model gets into memory, whoever computes with it then.
+struct LoadingOptions: ParsableArguments {
+  @Option(help: "How weights get into the guest's memory: map (zero-copy), read or copy.")
+  var weights: WeightLoading = .map
+
+  @Option(help: ArgumentHelp("Use this model program instead of the one for the model's architecture.", valueName: "file.wasm"))
+  var program: String?
+
+  @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
+  var memoryLimit: UInt64?
+
+  /// - Parameter threads: nil: the cores, at most 8.
+  func makeHost(threads: Int?, kernels: KernelProvider) throws(CommandFailure) -> Bindery.Host {
     var options = HostOptions()
     options.threadCount = threads
     options.kernels = kernels
@@ -45,12 +60,7 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens a model given as a bundle's folder, the name of a bundle, or a weight file.
   func open(_ path: String, host: Bindery.Host) throws(CommandFailure) -> Model {
-    try failing { () throws(BinderyError) in try host.openModel(at: Self.resolve(path), programPath: program) }
-  }
-
-  /// `smollm2-135m-instruct` instead of `models/smollm2-135m-instruct` is what one types.
-  static func resolve(_ path: String) -> String {
-    FileManager.default.fileExists(atPath: path) ? path : (try? FetchCommand.find(path)) ?? path
+    try failing { () throws(BinderyError) in try host.openModel(at: ModelOptions.resolve(path), programPath: program) }
   }
 }
 

@@ -160,3 +160,16 @@ void tk_softmax(float *out, const float *x, ptrdiff_t rows, ptrdiff_t columns) {
 void tk_top_k(float *values, int32_t *ids, const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k) {
   active()->top_k(values, ids, x, rows, columns, k);
 }
+
+// MARK: Probes
+
+uint32_t tk_probe_read(const void *p, ptrdiff_t byte_count, int streams, ptrdiff_t ahead, ptrdiff_t passes) {
+  return active()->probe_read(p, byte_count, streams, ahead, passes);
+}
+void tk_probe_write(void *out, const void *a, const void *b, uint32_t addend, ptrdiff_t byte_count, ptrdiff_t passes) {
+  active()->probe_write(out, a, b, addend, byte_count, passes);
+}
+ptrdiff_t tk_probe_float(float *sum, float a, float b, ptrdiff_t turns) { return active()->probe_float(sum, a, b, turns); }
+ptrdiff_t tk_probe_integer(uint32_t *sum, uint8_t a, int8_t b, ptrdiff_t turns) {
+  return active()->probe_integer(sum, a, b, turns);
+}

@@ -19,3 +19,7 @@
   .gelu_tanh_mul = gelu_tanh_mul,
   .softmax = softmax,
   .top_k = top_k,
+  .probe_read = probe_read,
+  .probe_write = probe_write,
+  .probe_float = probe_float,
+  .probe_integer = probe_integer,

@@ -31,6 +31,10 @@ typedef struct tk_functions {
   void (*gelu_tanh_mul)(float *, const float *, const float *, ptrdiff_t);
   void (*softmax)(float *, const float *, ptrdiff_t, ptrdiff_t);
   void (*top_k)(float *, int32_t *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+  uint32_t (*probe_read)(const void *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t);
+  void (*probe_write)(void *, const void *, const void *, uint32_t, ptrdiff_t, ptrdiff_t);
+  ptrdiff_t (*probe_float)(float *, float, float, ptrdiff_t);
+  ptrdiff_t (*probe_integer)(uint32_t *, uint8_t, int8_t, ptrdiff_t);
 } tk_functions;
 
 extern const tk_functions tk_functions_portable;

@@ -561,6 +561,40 @@ static void matmul(
   }
 }
 
+// MARK: Probes
+
+#define TK_IN_REGISTER(v) "+x"(v)
+#include "Probes.h"
+
+static ptrdiff_t probe_integer(uint32_t *sum, uint8_t a, int8_t b, ptrdiff_t turns) {
+  enum { tiles = 6 };
+  __m256i q = _mm256_set1_epi8((char)a), dots[tiles];
+  const __m256i x = _mm256_set1_epi8(b), ones = _mm256_set1_epi16(1);
+  for (int t = 0; t < tiles; t++) dots[t] = _mm256_setzero_si256();
+  for (ptrdiff_t turn = 0; turn < turns; turn++) {
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tiles; t++) {
+      __m256i part = _mm256_setzero_si256();
+#pragma clang loop unroll(full)
+      for (int j = 0; j < 8; j++) {
+        // The product of two constants would be computed once.
+        __asm__ volatile("" : TK_IN_REGISTER(q));
+        const __m256i product = tk_products(tk_kind_4_bits, q, x);
+        part = j == 0 ? product : _mm256_add_epi16(part, product);
+      }
+      dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(part, ones));
+    }
+  }
+  uint32_t total = 0;
+  for (int t = 0; t < tiles; t++) {
+    tk_vu32 lanes;
+    memcpy(&lanes, &dots[t], sizeof lanes);
+    total += tk_words_sum(lanes);
+  }
+  *sum = total;
+  return 2 * 32 * 8 * tiles * turns;
+}
+
 const tk_functions tk_functions_avx2 = {
 #include "Functions.h"
 };

@@ -519,6 +519,28 @@ static void matmul(
   }
 }
 
+// MARK: Probes
+
+#define TK_IN_REGISTER(v) "+v"(v)
+#include "Probes.h"
+
+static ptrdiff_t probe_integer(uint32_t *sum, uint8_t a, int8_t b, ptrdiff_t turns) {
+  const __m512i q = _mm512_set1_epi8((char)a), x = _mm512_set1_epi8(b);
+  __m512i dots[tk_probe_chains];
+  for (int c = 0; c < tk_probe_chains; c++) dots[c] = _mm512_setzero_si512();
+  for (ptrdiff_t turn = 0; turn < turns; turn++) {
+#pragma clang loop unroll(full)
+    for (int c = 0; c < tk_probe_chains; c++) {
+      dots[c] = _mm512_dpbusd_epi32(dots[c], q, x);
+      __asm__ volatile("" : TK_IN_REGISTER(dots[c]));
+    }
+  }
+  uint32_t total = 0;
+  for (int c = 0; c < tk_probe_chains; c++) total += (uint32_t)_mm512_reduce_add_epi32(dots[c]);
+  *sum = total;
+  return 2 * 64 * tk_probe_chains * turns;
+}
+
 const tk_functions tk_functions_avx512 = {
 #include "Functions.h"
 };

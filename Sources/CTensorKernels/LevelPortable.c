@@ -61,6 +61,41 @@ static void matmul(
   }
 }
 
+// MARK: Probes
+
+// An operand that the compiler must take from a register, where it may have changed.
+#if defined(__x86_64__)
+#define TK_IN_REGISTER(v) "+x"(v)
+#elif defined(__aarch64__)
+#define TK_IN_REGISTER(v) "+w"(v)
+#else
+#define TK_IN_REGISTER(v) "+m"(v)
+#endif
+#include "Probes.h"
+
+static ptrdiff_t probe_integer(uint32_t *sum, uint8_t a, int8_t b, ptrdiff_t turns) {
+  enum { chains = 4, lanes = 8 };
+  typedef int16_t tk_vi16 __attribute__((vector_size(2 * lanes)));
+  typedef int32_t tk_vi32 __attribute__((vector_size(4 * lanes)));
+  tk_vi16 q = {a, a, a, a, a, a, a, a};
+  const tk_vi16 x = {b, b, b, b, b, b, b, b};
+  tk_vi32 sums[chains] = {{0}};
+  for (ptrdiff_t turn = 0; turn < turns; turn++) {
+#pragma clang loop unroll(full)
+    for (int c = 0; c < chains; c++) {
+      // The product of two constants would be computed once.
+      __asm__ volatile("" : TK_IN_REGISTER(q));
+      sums[c] += __builtin_convertvector(q, tk_vi32) * __builtin_convertvector(x, tk_vi32);
+    }
+  }
+  uint32_t total = 0;
+  for (int c = 0; c < chains; c++) {
+    for (int i = 0; i < lanes; i++) total += (uint32_t)sums[c][i];
+  }
+  *sum = total;
+  return 2 * lanes * chains * turns;
+}
+
 const tk_functions tk_functions_portable = {
 #include "Functions.h"
 };

@@ -13,19 +13,34 @@ public struct BarChart: Sendable {
     }
   }
 
+  /// A value that all bars are to be seen beside, as a dashed line with words.
+  public struct Reference: Sendable {
+    public var value: Double
+    public var label: String
+
+    public init(_ value: Double, _ label: String) {
+      self.value = value
+      self.label = label
+    }
+  }
+
   public var title: String
   public var subtitle: String
   public var axis: Axis
   /// Names of the bars of each group; none where every group is one bar.
   public var series: [String]
   public var groups: [Group]
+  public var reference: Reference?
 
-  public init(title: String, subtitle: String = "", axis: Axis, series: [String] = [], groups: [Group]) {
+  public init(
+    title: String, subtitle: String = "", axis: Axis, series: [String] = [], groups: [Group], reference: Reference? = nil
+  ) {
     self.title = title
     self.subtitle = subtitle
     self.axis = axis
     self.series = series
     self.groups = groups
+    self.reference = reference
   }
 
   /// The picture, as a whole SVG file.
@@ -39,7 +54,7 @@ public struct BarChart: Sendable {
     var drawing = Drawing(width: width, height: height, title: title, subtitle: subtitle)
     let left = 28 + (groups.map { Drawing.width(of: $0.label) }.max() ?? 0)
     let values = groups.flatMap { $0.values.compactMap(\.self) }
-    let range = axis.range(of: values)
+    let range = axis.range(of: values + (reference.map { [$0.value] } ?? []))
     let right = width - 24 - (values.map { Drawing.width(of: axis.quantity.text($0)) }.max() ?? 0)
 
     var x = 16.0
@@ -53,6 +68,11 @@ public struct BarChart: Sendable {
       let x = left + axis.position(tick, in: range) * (right - left)
       drawing.line(x, top - 6, x, bottom, classes: tick == range.lowerBound ? "base" : "grid")
       drawing.text(axis.quantity.text(tick), x: x, y: bottom + 16, anchor: .middle, classes: "muted")
+    }
+    if let reference {
+      let x = left + axis.position(reference.value, in: range) * (right - left)
+      drawing.line(x, top - 6, x, bottom, classes: "base dashed")
+      drawing.text(reference.label, x: x, y: top - 10, anchor: x > width / 2 ? .end : .start, classes: "muted")
     }
     drawing.text(axis.label, x: (left + right) / 2, y: height - 10, anchor: .middle)
     var y = top

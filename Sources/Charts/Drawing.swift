@@ -80,7 +80,7 @@ struct Drawing {
       width="\(Self.number(width))" height="\(Self.number(height))" role="img">
       <style>
       text{font:\(Self.number(Self.textSize))px system-ui,sans-serif}.title{font-size:\(Self.number(Self.titleSize))px;font-weight:600}
-      .name,.strong{font-weight:600}.line{fill:none;stroke-width:2}.outline{fill:none;stroke-width:1}
+      .name,.strong{font-weight:600}.line{fill:none;stroke-width:2}.outline{fill:none;stroke-width:1}.dashed{stroke-dasharray:4 3}
       \(light)
       @media (prefers-color-scheme:dark){\(dark)}
       </style>

@@ -15,6 +15,7 @@
 #ifndef BINDERY_CTENSORKERNELS_H
 #define BINDERY_CTENSORKERNELS_H
 
+#include "MachineProbes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,130 @@
+import Foundation
+import TensorOperations
+import WasmRuntime
+
+/// What this machine gives to a plain loop that moves as many bytes as an operation, and to arithmetic in registers.
+///
+/// Every figure is the best of the loop's variants and of two runs each, since what disturbs a loop only makes it slower: no
+/// kernel should be faster. Kernels and loops take turns, so that a busy neighbour disturbs both.
+struct KernelCeiling {
+  private let probe: MachineProbe
+  private let caches = CacheSizes()
+  private let threadCount: Int
+  /// Larger operands are read from the stage's ring.
+  private static let bufferByteCount = 16 << 20
+
+  init(workers: WorkerPool) {
+    probe = MachineProbe(workers: workers, byteCount: Self.bufferByteCount)
+    threadCount = workers.threadCount
+  }
+
+  /// Bytes that must be read between two readings of the same byte, so that it comes from memory: twice the largest cache of
+  /// this processor, at least 1 GB, at most a quarter of the memory. A virtual machine is told the size of the whole cache, which
+  /// it shares with others: what it gets of it changes, and is less.
+  static func ringByteCount(_ caches: CacheSizes) -> Int {
+    let largest = caches.byteCounts.map(\.byteCount).max() ?? 0
+    let wanted = max(1_000_000_000, 2 * largest)
+    let whole = KernelCase.matvecByteCount
+    return max(1, min((wanted + whole - 1) / whole, Int(ProcessInfo.processInfo.physicalMemory / 4) / whole)) * whole
+  }
+
+  func level(of entry: KernelCase) -> String {
+    entry.ring != nil ? "memory" : caches.name(holding: entry.footprint, threadCount: threadCount)
+  }
+
+  // MARK: Bytes
+
+  /// GB/s of the loop that does with as many bytes what the operation does: for weights in a ring, with those bytes themselves.
+  func loop(
+    _ entry: KernelCase, _ arguments: [Value], _ stage: KernelStage, _ position: KernelStage.RingPosition
+  ) throws -> Double {
+    guard let ring = entry.ring?(stage), case .i64(let first) = arguments[ring.parameter] else {
+      return fastest(entry.traffic, byteCount: entry.footprint).gigabytesPerSecond
+    }
+    return try fastestRead(stage, byteCount: Int(ring.byteCount) & ~3) {
+      first + UInt64(position.next(of: ring.count)) * ring.byteCount
+    }.gigabytesPerSecond
+  }
+
+  /// How fast bytes are read by how many they are: from the first level of cache to memory.
+  /// - Parameter ring: where the stage's ring lies, written before.
+  func reads(_ stage: KernelStage, ring: UInt64, rounds: Int) throws -> [KernelBenchmark.Read] {
+    var byteCounts = caches.byteCounts.filter { $0.level < 3 }.map { $0.byteCount * 2 / 3 / 4000 * 4000 }
+    byteCounts += [16, 64, 128, 256].map { $0 * 1_000_000 } + [stage.ringByteCount]
+    let known = byteCounts.filter { $0 <= stage.ringByteCount }
+    var measured = known.map { _ in (speeds: [Double](), pattern: MachineProbe.ReadPattern.all[0]) }
+    for _ in 0..<rounds {
+      for (index, byteCount) in known.enumerated() {
+        let found: Found
+        if byteCount == stage.ringByteCount {
+          // As much at a time as the products take.
+          let (piece, position) = (KernelCase.matvecByteCount, KernelStage.RingPosition())
+          found = try fastestRead(stage, byteCount: piece) { ring + UInt64(position.next(of: byteCount / piece) * piece) }
+        } else if byteCount * threadCount <= Self.bufferByteCount {
+          found = fastest(.read, byteCount: byteCount * threadCount)
+        } else {
+          found = try fastestRead(stage, byteCount: byteCount) { ring }
+        }
+        measured[index].speeds.append(found.gigabytesPerSecond)
+        measured[index].pattern = found.pattern
+      }
+    }
+    return zip(known, measured).map { byteCount, found in
+      let level = byteCount == stage.ringByteCount ? "memory" : caches.name(holding: byteCount, threadCount: 1)
+      return KernelBenchmark.Read(
+        bytes: byteCount, level: level, gigabytesPerSecond: median(found.speeds), streams: found.pattern.streams,
+        ahead: found.pattern.ahead)
+    }
+  }
+
+  private typealias Found = (gigabytesPerSecond: Double, pattern: MachineProbe.ReadPattern)
+
+  /// In the probe's own buffer, which stays in the cache that it fits.
+  private func fastest(_ traffic: MachineProbe.Traffic, byteCount: Int) -> Found {
+    // A millisecond or two at 100 GB/s.
+    let passes = max(1, (1 << 27) / max(1, byteCount))
+    let moved = Double(byteCount) * traffic.bytesMovedPerByte * Double(passes)
+    return fastest(patterns: traffic == .read ? MachineProbe.ReadPattern.all : [.all[0]], bytes: moved) { pattern in
+      probe.move(traffic, byteCount: byteCount, pattern: pattern, passes: passes)
+    }
+  }
+
+  private func fastestRead(_ stage: KernelStage, byteCount: Int, address: () -> UInt64) throws -> Found {
+    try fastest(patterns: MachineProbe.ReadPattern.all, bytes: Double(byteCount)) { pattern in
+      _ = try probe.read(stage.memories.weights, address: address(), byteCount: byteCount, pattern: pattern)
+    }
+  }
+
+  private func fastest(
+    patterns: [MachineProbe.ReadPattern], bytes: Double, _ body: (MachineProbe.ReadPattern) throws -> Void
+  ) rethrows -> Found {
+    var best: Found = (0, .all[0])
+    for _ in 0..<2 {
+      for pattern in patterns {
+        let (time, _) = try Benchmarking.seconds { try body(pattern) }
+        best = max(best, (bytes / time / 1e9, pattern)) { $0.gigabytesPerSecond < $1.gigabytesPerSecond }
+      }
+    }
+    return best
+  }
+
+  // MARK: Arithmetic
+
+  /// GFLOP/s (for integers: 10^9 operations a second) in registers: medians over rounds, of the best of two.
+  func peak(_ arithmetic: KernelCase.Arithmetic, rounds: Int) -> Double {
+    median((0..<max(1, rounds)).map { _ in max(peakOnce(arithmetic), peakOnce(arithmetic)) })
+  }
+
+  private func peakOnce(_ arithmetic: KernelCase.Arithmetic) -> Double {
+    // About two milliseconds.
+    let (time, operations) = Benchmarking.seconds {
+      arithmetic == .float ? probe.floatOperations(turns: 1_000_000) : probe.integerOperations(turns: 500_000)
+    }
+    return operations / time / 1e9
+  }
+}
+
+/// The larger of two by an order.
+private func max<Value>(_ first: Value, _ second: Value, by isLess: (Value, Value) -> Bool) -> Value {
+  isLess(first, second) ? second : first
+}
