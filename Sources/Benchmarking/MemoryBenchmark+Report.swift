@@ -34,10 +34,19 @@ extension MemoryBenchmark.Report {
       "",
       "A page of 4 KiB, alone: \(number.text(pageCost.faultNanoseconds)) ns to fault it in again, "
         + "\(number.text(pageCost.discardNanoseconds)) ns to give it back, \(number.text(pageCost.zeroNanoseconds)) ns to zero it in place "
-        + "instead. From the pairs, a fault costs "
-        + passes.map { "\(number.text($0.refaultNanoseconds)) ns (\($0.rows) row\($0.rows == 1 ? "" : "s"))" }.joined(separator: ", ") + ".",
+        + "instead." + refaultText,
     ]
     return lines.joined(separator: "\n")
+  }
+
+  /// What the pairs say about a fault, where the middle half of them agrees that there was a cost.
+  private var refaultText: String {
+    let number = Quantity.number(unit: "")
+    let certain = passes.filter { $0.differencePercentLow > 0 && $0.refaultNanoseconds > 0 }
+    guard !certain.isEmpty else { return "" }
+    return " From the pairs, a fault costs "
+      + certain.map { "\(number.text($0.refaultNanoseconds)) ns (\($0.rows) row\($0.rows == 1 ? "" : "s"))" }.joined(separator: ", ")
+      + "; pairs whose middle half lies on both sides of zero say nothing."
   }
 
   // MARK: Policies
@@ -94,7 +103,8 @@ extension MemoryBenchmark.Report {
       "### What discards cost a guest on another thread",
       "",
       "One thread runs passes of a guest, another one touches memory and gives it back (or zeroes it in place: the same stores, no "
-        + "shootdowns). Speed is relative to the other thread doing nothing.",
+        + "shootdowns), each on a processor of its own. Speed: passes for the processor time that the guest took, interrupts included, "
+        + "relative to the other thread doing nothing. Times of a pass are by the clock.",
       "",
       "| neighbour | the other thread | pages at a time | per second | TLB interrupts per second | speed | pass, median | pass, 99 % below |",
       "|---|---|--:|--:|--:|--:|--:|--:|",
@@ -129,20 +139,27 @@ extension MemoryBenchmark.Report {
     }
   }
 
-  /// What the discards of 1 MB say about a rate: the slowest neighbour at each, and beside zeroing at the same rate.
+  /// What the discards of 1 MB say about a rate: the most that any neighbour lost at each, and what zeroing in place costs it.
   private var recommendation: String {
     let number = Quantity.number(unit: "")
-    func worst(_ rate: Int?) -> NeighbourBenchmark.Result? {
-      neighbours.filter { $0.activity == "discard" && $0.byteCount == 1 << 20 && $0.perSecondAsked == rate }.min { $0.ratio < $1.ratio }
+    func worst(_ activity: NeighbourBenchmark.Activity, _ rate: Int?) -> NeighbourBenchmark.Result? {
+      neighbours.filter { $0.activity == activity.rawValue && $0.byteCount == 1 << 20 && $0.perSecondAsked == rate }
+        .min { $0.ratio < $1.ratio }
     }
-    let rates = [100, 1000, nil].compactMap { rate in worst(rate) }.map { result in
-      "\(result.perSecondAsked.map { "\($0)" } ?? "\(number.text(result.perSecond)) (as often as it goes)") a second: "
-        + "\(number.text(100 * (1 - result.ratio))) % (\(Self.name(result.neighbour)))"
+    func loss(_ result: NeighbourBenchmark.Result) -> String {
+      let rate = result.perSecondAsked.map { "\($0) a second" } ?? "as often as it goes (\(number.text(result.perSecond)) a second)"
+      return "\(rate): \(number.text(max(0, 100 * (1 - result.ratio)))) % (\(Self.name(result.neighbour)))"
     }
+    let discards = [100, 1000, nil].compactMap { worst(.discard, $0) }
     let together = neighbours.filter { $0.activity == "discard" && $0.perSecondAsked == nil }
       .map { min($0.processorShare, $0.disturberProcessorShare) }.min() ?? 0
-    return "The most that a neighbour lost to discards of 1 MB: " + rates.joined(separator: "; ")
-      + ". With discards as often as it goes each thread was on a processor for at least \(number.text(100 * together)) % of the time."
+    var text = "The most that a neighbour lost to discards of 1 MB: " + discards.map(loss).joined(separator: "; ") + "."
+    if let zero = worst(.zero, nil) { text += " To zeroing in place " + loss(zero) + "." }
+    if let rate = discards.last(where: { $0.perSecondAsked != nil && $0.ratio > 0.99 })?.perSecondAsked {
+      text += " So up to \(rate) discards a second cost no neighbour 1 %."
+    }
+    return text + " With discards as often as it goes each thread was on a processor for at least \(number.text(100 * together)) % of the "
+      + "time; well below 100 % the machine was busy with something else, and this table is noise."
   }
 
   // MARK: Picture

@@ -9,7 +9,7 @@ public struct MemoryBenchmark: Sendable {
     public var threadCount = 1
     public var rounds = 2
     /// How long a neighbour is measured at a time; passes of one size take about twenty times that.
-    public var sampleSeconds = 0.4
+    public var sampleSeconds = 0.35
     /// Arguments of this executable that lead to `MemoryWorker.run`.
     public var workerArguments: [String] = []
     public var folder = FileManager.default.temporaryDirectory.path

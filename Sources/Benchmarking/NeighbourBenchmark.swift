@@ -54,10 +54,13 @@ enum NeighbourBenchmark {
     var perSecond: Double
     /// Interrupts of the whole system for changed page tables; nil where the system does not tell.
     var shootdownsPerSecond: Double?
-    /// GB/s over what a pass reads (nil for `pages`), and speed as a ratio to that without any activity: the median of the rounds.
+    /// GB/s over what a pass reads (nil for `pages`).
     var gigabytesPerSecond: Double?
+    /// Speed as a ratio to that without any activity, the median of the rounds: passes by processor time, which counts interrupts
+    /// but not the time that other processes take, and passes by the clock.
     var ratio: Double
-    /// Of the neighbour's passes, in all rounds.
+    var clockRatio: Double
+    /// Of the neighbour's passes, in all rounds, by the clock.
     var passMedianSeconds: Double
     var passPercentile99Seconds: Double
     /// How much of its time each thread was on a processor: both near 1 means that they ran at once.
@@ -72,12 +75,13 @@ enum NeighbourBenchmark {
   }
 
   private struct Measurement {
-    var passSeconds: [Double]
+    var passes: [PassTime]
     var perSecond: Double
     var shootdownsPerSecond: Double?
     var processorShare: Double
     var disturberProcessorShare: Double
-    var passesPerSecond: Double { Double(passSeconds.count) / passSeconds.reduce(0, +) }
+    var passesPerSecond: Double { Double(passes.count) / passes.reduce(0) { $0 + $1.seconds } }
+    var passesPerProcessorSecond: Double { Double(passes.count) / passes.reduce(0) { $0 + $1.processorSeconds } }
   }
 
   private static let limitPerSecond = 100
@@ -118,7 +122,7 @@ enum NeighbourBenchmark {
   private static func result(
     _ neighbour: Neighbour, _ passes: any NeighbourPasses, _ entry: Case, _ measured: [Measurement], base: [Measurement]
   ) -> Result {
-    let passSeconds = measured.flatMap(\.passSeconds)
+    let passSeconds = measured.flatMap { $0.passes.map(\.seconds) }
     let speed = median(measured.map(\.passesPerSecond))
     let shootdowns = measured.compactMap(\.shootdownsPerSecond)
     return Result(
@@ -126,7 +130,8 @@ enum NeighbourBenchmark {
       perSecondAsked: entry.rate, perSecond: median(measured.map(\.perSecond)),
       shootdownsPerSecond: shootdowns.isEmpty ? nil : median(shootdowns),
       gigabytesPerSecond: passes.byteCount.map { speed * Double($0) * 1e-9 },
-      ratio: median(zip(measured, base).map { $0.passesPerSecond / $1.passesPerSecond }), passMedianSeconds: median(passSeconds),
+      ratio: median(zip(measured, base).map { $0.passesPerProcessorSecond / $1.passesPerProcessorSecond }),
+      clockRatio: median(zip(measured, base).map { $0.passesPerSecond / $1.passesPerSecond }), passMedianSeconds: median(passSeconds),
       passPercentile99Seconds: quantile(passSeconds, 0.99), processorShare: median(measured.map(\.processorShare)),
       disturberProcessorShare: median(measured.map(\.disturberProcessorShare)))
   }
@@ -141,13 +146,13 @@ enum NeighbourBenchmark {
     let memory = try Memory(type: MemoryType(limits: Limits(minimum: pageCount, maximum: pageCount)), limits: limits)
     let worker = DisturbingThread(memory: memory, activity: entry.activity, rate: entry.rate, processor: processor)
     let (start, shootdowns, processorStart) = (ContinuousClock.now, ShootdownCount.now(), bindery_thread_processor_seconds())
-    let passSeconds = try passes.run(seconds: seconds)
+    let times = try passes.run(seconds: seconds)
     let processorSeconds = bindery_thread_processor_seconds() - processorStart
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     let shootdownCount = ShootdownCount.now().flatMap { now in shootdowns.map { now - $0 } }
     let work = worker.end()
     return Measurement(
-      passSeconds: passSeconds, perSecond: Double(work.count) / work.seconds,
+      passes: times, perSecond: Double(work.count) / work.seconds,
       shootdownsPerSecond: shootdownCount.map { Double($0) / elapsed }, processorShare: processorSeconds / elapsed,
       disturberProcessorShare: work.processorSeconds / work.seconds)
   }
@@ -204,23 +209,28 @@ enum NeighbourBenchmark {
   }
 }
 
+private struct PassTime {
+  var seconds: Double
+  var processorSeconds: Double
+}
+
 /// A guest whose passes are timed.
 private protocol NeighbourPasses {
   /// What a pass reads; nil where that says nothing.
   var byteCount: UInt64? { get }
-  /// Runs passes for about so long. Returns the seconds of each.
-  func run(seconds: Double) throws -> [Double]
+  /// Runs passes for about so long. Returns the times of each.
+  func run(seconds: Double) throws -> [PassTime]
 }
 
 extension NeighbourPasses {
-  fileprivate func time(seconds limit: Double, _ pass: () throws -> Void) throws -> [Double] {
+  fileprivate func time(seconds limit: Double, _ pass: () throws -> Void) throws -> [PassTime] {
     let start = ContinuousClock.now
-    var (last, times) = (start, [Double]())
+    var (last, lastProcessor, times) = (start, bindery_thread_processor_seconds(), [PassTime]())
     while (last - start) / .seconds(1) < limit {
       try pass()
-      let now = ContinuousClock.now
-      times.append((now - last) / .seconds(1))
-      last = now
+      let (now, nowProcessor) = (ContinuousClock.now, bindery_thread_processor_seconds())
+      times.append(PassTime(seconds: (now - last) / .seconds(1), processorSeconds: nowProcessor - lastProcessor))
+      (last, lastProcessor) = (now, nowProcessor)
     }
     return times
   }
@@ -232,7 +242,7 @@ private struct StreamingPasses: NeighbourPasses {
 
   init(path: String) throws { guest = try WeightGuest(WeightGuest.Program(.map), path: path) }
 
-  func run(seconds: Double) throws -> [Double] { try time(seconds: seconds) { try guest.pass() } }
+  func run(seconds: Double) throws -> [PassTime] { try time(seconds: seconds) { try guest.pass() } }
 }
 
 private final class DecodePasses: NeighbourPasses {
@@ -249,14 +259,20 @@ private final class DecodePasses: NeighbourPasses {
     byteCount = model.weightByteCounts.mapped
   }
 
-  func run(seconds: Double) throws -> [Double] {
+  func run(seconds: Double) throws -> [PassTime] {
     let count = max(Int(seconds / passSeconds), 3)
+    // Asked for the time before and after each pass.
+    var processorTimes: [Double] = []
     let series = try session.measureSeries(
       rowCount: 1, contextCount: min(100, session.contextLength - 2), discards: Array(repeating: false, count: count),
-      now: { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 })
-    let times = series.map(\.seconds)
-    passSeconds = median(times)
-    return times
+      now: {
+        processorTimes.append(bindery_thread_processor_seconds())
+        return Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
+      })
+    passSeconds = median(series.map(\.seconds))
+    return series.enumerated().map { index, pass in
+      PassTime(seconds: pass.seconds, processorSeconds: processorTimes[2 * index + 1] - processorTimes[2 * index])
+    }
   }
 }
 
@@ -296,7 +312,7 @@ private struct PagePasses: NeighbourPasses {
     walk = function
   }
 
-  func run(seconds: Double) throws -> [Double] {
+  func run(seconds: Double) throws -> [PassTime] {
     try time(seconds: seconds) { _ = try walk(.i32(UInt32(0)), .i32(UInt32(Self.stepCount))) }
   }
 }

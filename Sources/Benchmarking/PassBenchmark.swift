@@ -69,10 +69,9 @@ enum PassBenchmark {
     let isAlone = request.threadCount == 1
     func now() -> Double { isAlone ? bindery_thread_processor_seconds() : Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
     let first = try session.measureSeries(rowCount: rowCount, contextCount: contextCount, discards: [true, false], now: now)
-    let pairCount = min(max(Int(request.secondsPerSize / (2 * first[1].seconds)), 4), 100)
-    // Two passes first that do not count: the context of a decode pass needed more scratch than it does.
-    let order = [true, false] + (0..<pairCount).flatMap { $0 % 2 == 0 ? [false, true] : [true, false] }
-    let passes = try session.measureSeries(rowCount: rowCount, contextCount: contextCount, discards: order, now: now).dropFirst(2)
+    let pairCount = min(max(Int(request.secondsPerSize / (2 * first[1].seconds)), 3), 100)
+    let order = (0..<pairCount).flatMap { $0 % 2 == 0 ? [false, true] : [true, false] }
+    let passes = try session.measureSeries(rowCount: rowCount, contextCount: contextCount, discards: order, now: now)
     session.discardScratch()
 
     let with = passes.filter { $0.discardSeconds != nil }

@@ -18,7 +18,7 @@ struct BenchMemoryCommand: ParsableCommand {
   var turns = 24
 
   @Option(help: ArgumentHelp("How long a neighbour is measured at a time; passes of one size twenty times that.", valueName: "seconds"))
-  var sample = 0.4
+  var sample = 0.35
 
   @Option(help: "Threads that work on one tensor operation.")
   var threads = 1
