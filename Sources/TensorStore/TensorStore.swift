@@ -57,6 +57,10 @@ public final class TensorStore: Sendable {
     var addresses: [UInt64] = []
     var end: UInt64 = 0
     for (file, path) in zip(opened, paths) {
+      // Where address and file offset are equal modulo a large page, the system maps large folios of the page cache as such: 260 page
+      // faults for 512 MB instead of 8200, and the first pass takes a quarter of the time. `end` is at most 1 TiB.
+      let large = UInt64(AddressReservation.largePageByteCount)
+      end = (end + large - 1) / large * large
       addresses.append(end)
       let (padded, overflow) = file.byteCount.addingReportingOverflow(page - 1)
       let (next, pastEnd) = end.addingReportingOverflow(padded / page * page)
@@ -102,7 +106,11 @@ public final class TensorStore: Sendable {
     var copied: UInt64 = 0
     do {
       switch placement {
-      case .map: try memory.bind(file, at: address, mode: .readOnly)
+      case .map:
+        try memory.bind(file, at: address, mode: .readOnly)
+        // What is not in the page cache yet is then read 4 MiB at a time into folios of 2 MiB, whatever the device's read-ahead (128 KiB
+        // by default). Advice: only time depends on it.
+        _ = try? memory.advise(.hugePages, address: address, byteCount: file.byteCount)
       case .read:
         try mapPages(memory, address, byteCount, path)
         try memory.readFile(FileRegion(file), at: address)

@@ -16,7 +16,7 @@ public enum WeightPlacement: String, Hashable, Sendable, CaseIterable {
 
 /// The weight files of a model in one guest memory, ready to be imported by any number of instances on any number of threads.
 ///
-///     0                     addresses[1]                          (multiples of 64 KiB)
+///     0                     addresses[1]                          (multiples of 2 MiB)
 ///     |  file 0, as on disk |  file 1, as on disk  |  ...  |
 ///
 /// The address of a tensor is the address of its file plus its offset in the file. The memory's pages are read-only and pinned:

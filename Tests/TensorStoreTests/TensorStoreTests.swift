@@ -89,14 +89,17 @@ struct TensorStoreTests {
     withExtendedLifetime(folder) {}
   }
 
-  @Test("several files lie one after another, each at a multiple of 64 KiB")
-  func shards() throws {
+  @Test("several files lie one after another, each at a multiple of 2 MiB, with nothing between", arguments: WeightPlacement.allCases)
+  func shards(_ placement: WeightPlacement) throws {
     let folder = try TemporaryFolder()
     let paths = [try folder.write(Self.file(), to: "a.gguf"), try folder.write(Self.file(50), to: "b.gguf")]
-    let weights = try TensorStore().weights(paths: paths, placement: .map)
-    #expect(weights.files.map(\.address) == [0, 65536])
+    let weights = try TensorStore().weights(paths: paths, placement: placement)
+    let second: UInt64 = 2 << 20
+    #expect(weights.files.map(\.address) == [0, second])
     let offset = UInt64(try #require(weights.files[1].catalog[tensor: "one"]).fileOffset)
-    #expect(try weights.memory.read(Float.self, address: 65536 + offset, count: 2) == [50, 51])
+    #expect(try weights.memory.read(Float.self, address: second + offset, count: 2) == [50, 51])
+    #expect(throws: MemoryAccessError.self) { try weights.memory.read(address: second - 1, byteCount: 1) }
+    #expect(weights.memory.mappedByteCount == 2 * 65536)
     withExtendedLifetime(folder) {}
   }
 
