@@ -1,4 +1,5 @@
 import Foundation
+import VirtualMemory
 
 /// The part of the copy benchmark that runs in a process of its own, so that its memory and its faults are nobody else's.
 public enum CopyWorker {
@@ -49,6 +50,7 @@ public enum CopyWorker {
     var checksum: UInt64 = 0
     var (readyTimes, passTimes): ([Double], [Double]) = ([], [])
     var copied: UInt64 = 0
+    if request.loading != .map { try primeMemory(byteCount: RegularFile(path: request.path).byteCount) }
     if request.waits { wait() }
     var last = (guest: 0, probe: try ProcessProbe.now())
     for number in 1...(request.marks.last ?? 1) {

@@ -47,6 +47,7 @@ enum PageWorker {
     // All that is not the weights comes before the first probe.
     let engine = Engine()
     let module = try CompiledModule(engine: engine, bytes: try WebAssemblyText.binary(of: Array(text(kind).utf8)))
+    if kind.isAnonymous { try primeMemory(byteCount: RegularFile(path: request.path).byteCount) }
     let before = try ProcessProbe.now()
 
     var adviceWasTaken = true

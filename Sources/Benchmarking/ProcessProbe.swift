@@ -1,5 +1,7 @@
 import Foundation
 import VirtualMemory
+import WasmRuntime
+import WebAssembly
 
 /// What a process holds and has cost so far, at one moment.
 struct ProcessProbe: Codable, Sendable {
@@ -52,6 +54,15 @@ func availableMemoryByteCount() -> Int? {
   guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
   let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
   return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+}
+
+/// Takes memory and gives it back at once, so that what is measured next finds it: the host of a virtual machine may have taken free
+/// memory away, and that it takes its time to bring some is no cost of a copy.
+func primeMemory(byteCount: UInt64) throws {
+  let pageCount = (byteCount + 0xFFFF) >> 16
+  let memory = try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: pageCount, maximum: pageCount)))
+  try memory.advise(.hugePages, address: 0, byteCount: memory.byteCount)
+  try memory.advise(.populateWrite, address: 0, byteCount: memory.byteCount)
 }
 
 func seconds<Result>(_ body: () throws -> Result) rethrows -> (seconds: Double, result: Result) {

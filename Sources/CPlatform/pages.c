@@ -75,6 +75,7 @@ int bindery_pages_evict(void *address, size_t byte_count) {
 // Linux 5.14; the headers of a C library may be older than the system.
 #if defined(__linux__) && !defined(MADV_POPULATE_READ)
 #define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
 #endif
 
 int bindery_pages_advise(void *address, size_t byte_count, int advice, bool *taken) {
@@ -85,6 +86,7 @@ int bindery_pages_advise(void *address, size_t byte_count, int advice, bool *tak
     case BINDERY_ADVICE_HUGE_PAGES: flag = MADV_HUGEPAGE; break;
     case BINDERY_ADVICE_NO_HUGE_PAGES: flag = MADV_NOHUGEPAGE; break;
     case BINDERY_ADVICE_POPULATE_READ: flag = MADV_POPULATE_READ; break;
+    case BINDERY_ADVICE_POPULATE_WRITE: flag = MADV_POPULATE_WRITE; break;
 #endif
     case BINDERY_ADVICE_WILL_NEED: flag = MADV_WILLNEED; break;
     default: return 0;

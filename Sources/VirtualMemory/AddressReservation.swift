@@ -23,6 +23,8 @@ public enum MemoryAdvice: CInt, Hashable, Sendable, CaseIterable {
   /// Map all of the pages now, reading a file's where they are not in the page cache: no access faults afterwards. Takes as long as
   /// a pass that touches every page. Linux 5.14: MADV_POPULATE_READ.
   case populateRead = 3
+  /// The same for pages that are going to be written: each gets memory of its own now. Linux 5.14: MADV_POPULATE_WRITE.
+  case populateWrite = 4
 }
 
 /// The page of the operating system, in bytes: 4096 on most x86-64 systems, 16384 on Apple silicon.

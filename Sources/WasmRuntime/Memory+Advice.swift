@@ -12,12 +12,12 @@ extension Memory {
   ///     try memory.advise(.hugePages, address: binding.guestAddress, byteCount: binding.guestByteCount)
   ///
   /// - Returns: whether the system took the advice. Only time depends on it.
-  /// - Throws: `MemoryAccessError` `.outOfBounds`, `.unmapped`, `.protected`: the pages must be readable. `VirtualMemoryError` if
-  ///   `.populateRead` could not read a page: its file has become shorter, or memory ran out.
+  /// - Throws: `MemoryAccessError` `.outOfBounds`, `.unmapped`, `.protected`: the pages must be readable, and with
+  ///   `.populateWrite` writable. `VirtualMemoryError` if a page could not be populated: its file has become shorter, or memory ran out.
   @discardableResult
   public func advise(_ advice: MemoryAdvice, address: UInt64, byteCount: UInt64) throws -> Bool {
     // Not under the lock: reading a file takes its time, and guests go on meanwhile. What is pinned is neither unmapped nor replaced.
-    let pin = try pin(address: address, byteCount: byteCount, isWrite: false)
+    let pin = try pin(address: address, byteCount: byteCount, isWrite: advice == .populateWrite)
     defer { unpin(pin) }
     guard byteCount > 0 else { return true }
     let start = Int(address) / hostPageByteCount * hostPageByteCount

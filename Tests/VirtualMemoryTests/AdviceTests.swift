@@ -38,7 +38,8 @@ struct AdviceTests {
     try reservation.map(file, fileOffset: 0, at: 8 * page, byteCount: 8 * page, access: .read)
     let anonymous = unsafe UnsafeMutableRawBufferPointer(start: reservation.base, count: 8 * page)
     for index in anonymous.indices { unsafe anonymous[index] = bytes[index] }
-    try reservation.advise(advice, at: 2 * page, byteCount: 12 * page)
+    let isTaken = try reservation.advise(advice, at: 2 * page, byteCount: (advice == .populateWrite ? 6 : 12) * page)
+    if advice == .populateWrite, isTaken { #expect(try reservation.residentByteCount(at: 2 * page, byteCount: 6 * page) == 6 * page) }
     try reservation.advise(advice, at: 0, byteCount: 0)
     let all = unsafe UnsafeMutableRawBufferPointer(start: reservation.base, count: 16 * page)
     #expect(unsafe Array(all) == bytes + bytes)
@@ -72,10 +73,24 @@ struct AdviceTests {
     }
   }
 
-  @Test("pages without access cannot be populated: the advice is not taken")
+  @Test("pages without the access cannot be populated: the advice is not taken")
   func populateWithoutAccess() throws {
-    let reservation = try AddressReservation(byteCount: 4 * hostPageByteCount)
-    #expect(try reservation.advise(.populateRead, at: 0, byteCount: 4 * hostPageByteCount) == false)
+    let page = hostPageByteCount
+    let reservation = try AddressReservation(byteCount: 4 * page)
+    #expect(try reservation.advise(.populateRead, at: 0, byteCount: 4 * page) == false)
+    try reservation.protect(at: 0, byteCount: 4 * page, access: .read)
+    #expect(try reservation.advise(.populateWrite, at: 0, byteCount: 4 * page) == false)
+    #expect(try reservation.residentByteCount(at: 0, byteCount: 4 * page) == 0)
+  }
+
+  @Test("pages populated for writing are resident before they are touched, and zero")
+  func populateWrite() throws {
+    let page = hostPageByteCount
+    let reservation = try AddressReservation(byteCount: 64 * page)
+    try reservation.commit(at: 0, byteCount: 32 * page)
+    guard try reservation.advise(.populateWrite, at: 0, byteCount: 32 * page) else { return }
+    #expect(try reservation.residentByteCount(at: 0, byteCount: 64 * page) == 32 * page)
+    #expect(unsafe UnsafeRawBufferPointer(start: reservation.base, count: 32 * page).allSatisfy { $0 == 0 })
   }
 
   @Test("anonymous pages are large where that was asked for and the system gives them, and small where it was forbidden")

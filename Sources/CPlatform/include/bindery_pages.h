@@ -31,7 +31,8 @@ int bindery_pages_evict(void *address, size_t byte_count);
 /// Nobody may write to the pages meanwhile.
 int bindery_pages_evict_clean(void *address, size_t byte_count);
 
-enum { BINDERY_ADVICE_HUGE_PAGES = 0, BINDERY_ADVICE_NO_HUGE_PAGES = 1, BINDERY_ADVICE_WILL_NEED = 2, BINDERY_ADVICE_POPULATE_READ = 3 };
+enum { BINDERY_ADVICE_HUGE_PAGES = 0, BINDERY_ADVICE_NO_HUGE_PAGES = 1, BINDERY_ADVICE_WILL_NEED = 2, BINDERY_ADVICE_POPULATE_READ = 3,
+       BINDERY_ADVICE_POPULATE_WRITE = 4 };
 
 /// Advises about pages. *taken is false, without a failure, where the system does not know the advice, or cannot take it for these
 /// pages.
