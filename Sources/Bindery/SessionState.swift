@@ -16,8 +16,12 @@ struct SessionState {
   /// Since the session was made.
   private(set) var discards = DiscardStatistics()
   private var lastDiscard: ContinuousClock.Instant?
-  /// What decode passes since the last discard have left resident, once it has been counted: they are all alike.
-  private var decodeResidentByteCount: UInt64?
+  private var touched = Touched.nothing
+  /// What a decode pass leaves resident, as it was last counted, and at how many positions: the next ones are alike.
+  private var decodeCount: (byteCount: UInt64, positions: Range<Int>)?
+
+  /// What has used the scratch since the last discard.
+  private enum Touched { case nothing, decode, more }
 
   init(program: ProgramInstance, options: HostOptions) {
     self.program = program
@@ -267,6 +271,7 @@ struct SessionState {
 
   private mutating func pass(_ tokens: ArraySlice<Int32>, outputs: [Int32]) throws(BinderyError) -> UInt64 {
     guard let sequence else { preconditionFailure("a sequence is opened before the first pass") }
+    touched = touched != .more && tokens.count == 1 && outputs.count == 1 ? .decode : .more
     let logits = try program.forward(
       tokens: tokens, firstPosition: cachedTokens.count, sequence: sequence, outputs: outputs)
     cachedTokens.append(contentsOf: tokens)
@@ -277,8 +282,8 @@ struct SessionState {
   /// What has just ended.
   private enum Ended { case decode, prefill, everything }
 
-  /// Gives the activations back to the system where the policy says so. (Giving a page back and faulting it in again costs about a
-  /// microsecond: half a percent of a pass of a small model.)
+  /// Gives the activations back to the system where the policy says so. (Giving a page of 4 KiB back and faulting it in again costs
+  /// about a microsecond: up to one percent of a pass of a small model.)
   private mutating func discardScratch(after ended: Ended) {
     switch options.scratchDiscard {
     case .everyPass: discardScratch()
@@ -290,24 +295,31 @@ struct SessionState {
   }
 
   /// Whether decode passes have left more than so many bytes resident. The size of the memory does not tell: it never shrinks, and
-  /// a prefill before needed more. Counted once between two discards.
+  /// a prefill before needed more.
   private mutating func decodeExceeds(_ byteCount: UInt64) -> Bool {
+    program.memories.scratch.byteCount > byteCount && residentScratchByteCount() > byteCount
+  }
+
+  /// Bytes that passes have left resident since the last discard. Counting takes longer than a small discard, so that only one of 64
+  /// decode passes is counted. Where the system does not tell what is resident, the whole size counts.
+  private mutating func residentScratchByteCount() -> UInt64 {
+    if touched == .nothing { return 0 }
+    let position = cachedTokens.count
+    if touched == .decode, let decodeCount, decodeCount.positions.contains(position) { return decodeCount.byteCount }
     let scratch = program.memories.scratch
-    guard scratch.byteCount > byteCount else { return false }
-    let residentByteCount = decodeResidentByteCount ?? (try? scratch.residentByteCount()) ?? scratch.byteCount
-    decodeResidentByteCount = residentByteCount
-    return residentByteCount > byteCount
+    let byteCount = (try? scratch.residentByteCount()) ?? scratch.byteCount
+    if touched == .decode { decodeCount = (byteCount, position..<position + 64) }
+    return byteCount
   }
 
   mutating func discardScratch() {
-    let scratch = program.memories.scratch
-    guard scratch.pageCount > 0 else { return }
     let start = ContinuousClock.now
-    // Counting first, discarding after: where the system does not tell what is resident, the whole size counts.
-    let residentByteCount = (try? scratch.residentByteCount()) ?? scratch.byteCount
-    decodeResidentByteCount = nil
+    // Counting first, discarding after.
+    let residentByteCount = residentScratchByteCount()
     lastDiscard = start
+    let scratch = program.memories.scratch
     guard residentByteCount > 0, (try? scratch.clearPages(start: 0, count: scratch.pageCount)) != nil else { return }
+    touched = .nothing
     discards.count += 1
     discards.byteCount += residentByteCount
     discards.seconds += (ContinuousClock.now - start).seconds
