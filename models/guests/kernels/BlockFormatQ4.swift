@@ -29,7 +29,7 @@ struct Q4_1: BlockFormat {
   }
 
   struct Column {
-    var weights: NibbleColumn
+    var weights: UnsignedColumn
     var scale: SIMD4<Float>, minimum: SIMD4<Float>
   }
 
@@ -37,7 +37,7 @@ struct Q4_1: BlockFormat {
   static func column(_ w: UInt64) -> Column {
     let factors = i32x4_from_i8x16(weights_load32_splat(w, 0))
     return Column(
-      weights: NibbleColumn(
+      weights: UnsignedColumn(
         weights_load32_splat(w, 4), weights_load32_splat(w, 8), weights_load32_splat(w, 12), weights_load32_splat(w, 16)),
       scale: HalfPrecision.scaledLow(factors), minimum: HalfPrecision.scaledHigh(factors))
   }
@@ -74,14 +74,14 @@ struct Q4_0: BlockFormat {
   }
 
   struct Column {
-    var weights: NibbleColumn
+    var weights: UnsignedColumn
     var scale: SIMD4<Float>
   }
 
   @inline(__always)
   static func column(_ w: UInt64) -> Column {
     Column(
-      weights: NibbleColumn(
+      weights: UnsignedColumn(
         weights_load32_splat(w, 2), weights_load32_splat(w, 6), weights_load32_splat(w, 10), weights_load32_splat(w, 14)),
       scale: HalfPrecision.scaledLow(i32x4_from_i8x16(weights_load32_splat(w, 0))))
   }
@@ -94,35 +94,47 @@ struct Q4_0: BlockFormat {
   }
 }
 
-/// 32 weights 0...15 of one column: vector i holds weights 4i...4i+3 in each lane.
-struct NibbleColumn {
+/// 32 weights 0...63 of one column: vector i holds weights 4i...4i+3 in each lane.
+struct UnsignedColumn {
   var w0: SIMD16<Int8>, w1: SIMD16<Int8>, w2: SIMD16<Int8>, w3: SIMD16<Int8>
   var w4: SIMD16<Int8>, w5: SIMD16<Int8>, w6: SIMD16<Int8>, w7: SIMD16<Int8>
 
-  /// From the four words of packed nibbles.
-  @inline(__always)
-  init(_ a: SIMD16<Int8>, _ b: SIMD16<Int8>, _ c: SIMD16<Int8>, _ d: SIMD16<Int8>) {
-    let mask = i8x16_splat(15)
-    w0 = a & mask
-    w1 = b & mask
-    w2 = c & mask
-    w3 = d & mask
-    w4 = i8x16_shift_right_unsigned(a, 4)
-    w5 = i8x16_shift_right_unsigned(b, 4)
-    w6 = i8x16_shift_right_unsigned(c, 4)
-    w7 = i8x16_shift_right_unsigned(d, 4)
-  }
-
   @inline(__always)
   func products(_ x: SignedActivations.RowGroup) -> SIMD4<Int32> {
-    var sum = i32x4_dot_add(x.x0, w0, SIMD4())
-    sum = i32x4_dot_add(x.x1, w1, sum)
-    sum = i32x4_dot_add(x.x2, w2, sum)
-    sum = i32x4_dot_add(x.x3, w3, sum)
+    var sum = lowProducts(x)
     sum = i32x4_dot_add(x.x4, w4, sum)
     sum = i32x4_dot_add(x.x5, w5, sum)
     sum = i32x4_dot_add(x.x6, w6, sum)
     return i32x4_dot_add(x.x7, w7, sum)
+  }
+
+  /// Of weights 0...15.
+  @inline(__always)
+  func lowProducts(_ x: SignedActivations.RowGroup) -> SIMD4<Int32> {
+    var sum = i32x4_dot_add(x.x0, w0, SIMD4())
+    sum = i32x4_dot_add(x.x1, w1, sum)
+    sum = i32x4_dot_add(x.x2, w2, sum)
+    return i32x4_dot_add(x.x3, w3, sum)
+  }
+
+  /// Of weights 16...31.
+  @inline(__always)
+  func highProducts(_ x: SignedActivations.RowGroup) -> SIMD4<Int32> {
+    var sum = i32x4_dot_add(x.x4, w4, SIMD4())
+    sum = i32x4_dot_add(x.x5, w5, sum)
+    sum = i32x4_dot_add(x.x6, w6, sum)
+    return i32x4_dot_add(x.x7, w7, sum)
+  }
+}
+
+extension UnsignedColumn {
+  /// From the four words of packed nibbles.
+  @inline(__always)
+  init(_ a: SIMD16<Int8>, _ b: SIMD16<Int8>, _ c: SIMD16<Int8>, _ d: SIMD16<Int8>) {
+    let mask = i8x16_splat(15)
+    self.init(
+      w0: a & mask, w1: b & mask, w2: c & mask, w3: d & mask, w4: i8x16_shift_right_unsigned(a, 4),
+      w5: i8x16_shift_right_unsigned(b, 4), w6: i8x16_shift_right_unsigned(c, 4), w7: i8x16_shift_right_unsigned(d, 4))
   }
 }
 

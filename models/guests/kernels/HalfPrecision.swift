@@ -25,11 +25,15 @@ enum HalfPrecision {
     scaledHigh(i32x4_shift_left(lanes, 16))
   }
 
+  /// The f16 in bits 15...0, times 2⁻¹¹².
   @inline(__always)
-  static func value(_ bits: UInt32) -> Float {
+  static func scaled(_ bits: UInt32) -> Float {
     let lane = Int32(bitPattern: bits << 16) >> 3
-    return Float(bitPattern: UInt32(bitPattern: lane) & 0x8fff_e000) * factor
+    return Float(bitPattern: UInt32(bitPattern: lane) & 0x8fff_e000)
   }
+
+  @inline(__always)
+  static func value(_ bits: UInt32) -> Float { scaled(bits) * factor }
 
   /// The nearest f16 of each lane, ties to even, in bits 15...0; magnitudes beyond 65504 become 65504.
   @inline(__always)

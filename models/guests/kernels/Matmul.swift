@@ -25,7 +25,7 @@ public func matmul_slice(
 
 /// out[rows, columnsOut] = x[rows, columnsIn] · Wᵀ, for output columns first..<first + count.
 ///
-/// A column of the output is a row of W. Integer products of int8 activations for the block formats (`BlockFormat`), f32
+/// A column of the output is a row of W. Integer products of int8 activations for the quantised types (`BlockFormat`), f32
 /// products for all others. The relative error of quantised activations is that of the reference engines: scale / 2 at most
 /// for each, 1/254 of the greatest of its 32.
 struct Matmul {
@@ -39,7 +39,17 @@ struct Matmul {
     case .q4_0: integerProducts(Q4_0.self)
     case .q4_1: integerProducts(Q4_1.self)
     case .q8_0: integerProducts(Q8_0.self)
+    case .q5_0: unpackedProducts(UnpackedWeights.self, type, unpackQ5_0)
+    case .q5_1: unpackedProducts(UnpackedWeights.self, type, unpackQ5_1)
+    case .q4_K: unpackedProducts(UnpackedWeights.self, type, unpackQ4_K)
+    case .q6_K: unpackedProducts(UnpackedHalves.self, type, unpackQ6_K)
     case .f32 where rows == 1 && columnsIn % 4 == 0: singleRowFloat()
+    case .bf16 where rows == 1 && columnsIn % 8 == 0:
+      singleRowHalf(factor: 1, resultFactor: 1) { f32x4_from_i32x4($0) }
+    case .f16 where rows == 1 && columnsIn % 8 == 0:
+      singleRowHalf(factor: HalfPrecision.activationFactor, resultFactor: HalfPrecision.resultFactor) {
+        HalfPrecision.scaledHigh($0)
+      }
     default: floatProducts(type)
     }
   }
@@ -54,22 +64,75 @@ struct Matmul {
 // MARK: - Integer products
 
 extension Matmul {
+  /// Weights that are multiplied where they lie.
   private func integerProducts<Format: BlockFormat>(_ format: Format.Type) {
+    let activations = quantisedActivations(Format.Layout.self, extraByteCount: 0)
+    multiply(format, activations)
+  }
+
+  /// Weights that are unpacked before, four columns at a time.
+  private func unpackedProducts<Format: BlockFormat>(
+    _ format: Format.Type, _ type: ElementType,
+    _ unpack: (_ address: UInt64, _ blockCount: Int, _ pointer: UnsafeMutableRawPointer) -> Void
+  ) {
+    let blockCount = columnsIn / 32
+    let columnByteCount = blockCount * Int(Format.blockByteCount)
+    let activations = quantisedActivations(Format.Layout.self, extraByteCount: 4 * columnByteCount)
+    let panel = activations.end
+    forEachTile { column in
+      let (w0, w1, w2, w3) = addresses(column, type.rowByteCount(columnsIn))
+      unpack(w0, blockCount, panel)
+      unpack(w1, blockCount, panel + columnByteCount)
+      unpack(w2, blockCount, panel + 2 * columnByteCount)
+      unpack(w3, blockCount, panel + 3 * columnByteCount)
+      var tile = self
+      tile.first = first + column
+      tile.count = min(4, count)
+      tile.w = UInt64(UInt(bitPattern: panel)) &- UInt64(tile.first) &* UInt64(columnByteCount)
+      tile.multiply(format, activations)
+    }
+  }
+
+  /// The activations of a call in the workspace: groups of four rows, then single rows, then what else was reserved.
+  private struct Activations {
+    var groups: UnsafeMutableRawPointer, groupCount: Int
+    var singles: UnsafeMutableRawPointer, singleCount: Int
+    var end: UnsafeMutableRawPointer
+  }
+
+  private func quantisedActivations<Layout: ActivationLayout>(_ layout: Layout.Type, extraByteCount: Int) -> Activations {
     let blockCount = columnsIn / 32
     // Groups of four rows; a rest of three is padded with a row of zeros, one or two rows are cheaper alone.
     let groupCount = rows < 3 ? 0 : (rows + 1) / 4
     let groupedRowCount = min(rows, groupCount * 4)
-    let groupByteCount = blockCount * Format.Layout.groupBlockByteCount
-    let rowByteCount = blockCount * Format.Layout.blockByteCount
-    let workspace = Workspace.reserve(groupCount * groupByteCount + (rows - groupedRowCount) * rowByteCount)
-
+    let groupByteCount = blockCount * Layout.groupBlockByteCount
+    let rowByteCount = blockCount * Layout.blockByteCount
+    let byteCount = groupCount * groupByteCount + (rows - groupedRowCount) * rowByteCount
+    let workspace = Workspace.reserve(byteCount + extraByteCount)
     for group in 0..<groupCount {
       let pointer = workspace + group * groupByteCount
-      for row in 0..<4 { quantise(Format.Layout.self, row: group * 4 + row, blockCount, to: pointer) }
+      for row in 0..<4 { quantise(layout, row: group * 4 + row, blockCount, to: pointer) }
     }
+    let singles = workspace + groupCount * groupByteCount
+    for row in groupedRowCount..<rows {
+      let pointer = singles + (row - groupedRowCount) * rowByteCount
+      for block in 0..<blockCount {
+        Layout.store(
+          QuantisedBlock(scratch: x + 4 * UInt64(row * columnsIn + block * 32)), to: pointer + block * Layout.blockByteCount)
+      }
+    }
+    return Activations(
+      groups: workspace, groupCount: groupCount, singles: singles, singleCount: rows - groupedRowCount,
+      end: workspace + byteCount)
+  }
+
+  private func multiply<Format: BlockFormat>(_ format: Format.Type, _ activations: Activations) {
+    let blockCount = columnsIn / 32
+    let groupByteCount = blockCount * Format.Layout.groupBlockByteCount
+    let groupCount = activations.groupCount
     var group = 0
     while group < groupCount {
-      let x = UnsafeRawPointer(workspace + group * groupByteCount)
+      let x = UnsafeRawPointer(activations.groups + group * groupByteCount)
       if groupCount - group >= 4 {
         multiplyFour(format, x, groupByteCount, firstRow: group * 4, blockCount)
         group += 4
@@ -81,15 +144,9 @@ extension Matmul {
         group += 1
       }
     }
-
-    let single = workspace + groupCount * groupByteCount
-    for row in groupedRowCount..<rows {
-      for block in 0..<blockCount {
-        Format.Layout.store(
-          QuantisedBlock(scratch: x + 4 * UInt64(row * columnsIn + block * 32)),
-          to: single + block * Format.Layout.blockByteCount)
-      }
-      multiply(format, UnsafeRawPointer(single), row: row, blockCount)
+    for single in 0..<activations.singleCount {
+      let x = activations.singles + single * blockCount * Format.Layout.blockByteCount
+      multiply(format, UnsafeRawPointer(x), row: rows - activations.singleCount + single, blockCount)
     }
   }
 
@@ -329,6 +386,33 @@ extension Matmul {
         address &+= 16
       }
       storePlain(laneSums(s0, s1, s2, s3), row: 0, column: column)
+    }
+  }
+
+  /// One row of f32 activations times weights of 16 bits, where they lie; columnsIn is a multiple of 8.
+  /// - Parameter widen: the weights in the high halves of four lanes, which are zero below.
+  @inline(__always)
+  private func singleRowHalf(factor: Float, resultFactor: Float, _ widen: (SIMD4<Int32>) -> SIMD4<Float>) {
+    let columnByteCount = 2 &* UInt64(columnsIn)
+    forEachTile { column in
+      var (w0, w1, w2, w3) = addresses(column, columnByteCount)
+      var s0 = SIMD4<Float>(), s1 = SIMD4<Float>(), s2 = SIMD4<Float>(), s3 = SIMD4<Float>()
+      var address = x
+      let end = x &+ 2 &* columnByteCount
+      while address < end {
+        let low = scratch_load(address, 0) * SIMD4(repeating: factor), high = scratch_load(address, 16) * SIMD4(repeating: factor)
+        let b0 = weights_load(w0, 0), b1 = weights_load(w1, 0), b2 = weights_load(w2, 0), b3 = weights_load(w3, 0)
+        s0 = f32x4_madd(low, widen(i32x4_widen_low(b0)), f32x4_madd(high, widen(i32x4_widen_high(b0)), s0))
+        s1 = f32x4_madd(low, widen(i32x4_widen_low(b1)), f32x4_madd(high, widen(i32x4_widen_high(b1)), s1))
+        s2 = f32x4_madd(low, widen(i32x4_widen_low(b2)), f32x4_madd(high, widen(i32x4_widen_high(b2)), s2))
+        s3 = f32x4_madd(low, widen(i32x4_widen_low(b3)), f32x4_madd(high, widen(i32x4_widen_high(b3)), s3))
+        w0 &+= 16
+        w1 &+= 16
+        w2 &+= 16
+        w3 &+= 16
+        address &+= 32
+      }
+      storePlain(laneSums(s0, s1, s2, s3) * SIMD4(repeating: resultFactor), row: 0, column: column)
     }
   }
 

@@ -82,7 +82,7 @@ W, X, OUT, IDS, BASES = 4096 + 2, 64, 1 << 22, 1 << 21, (1 << 21) + 65536
 
 # matmul. Quantised activations: error of rounding to 1/127 of the greatest of 32, about 3e-5 of the square.
 shapes = [(1, 32, 1), (1, 64, 3), (1, 96, 4), (1, 576, 6), (2, 96, 5), (3, 64, 9), (4, 160, 4), (5, 32, 7), (8, 576, 13), (11, 96, 8), (16, 64, 5), (35, 224, 6)]
-integer = (T.Q4_0, T.Q4_1, T.Q8_0)
+integer = (T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q6_K)
 for type in (T.F32, T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q6_K):
     for rows, columns_in, columns_out in shapes:
         if type in (T.F32, T.F16, T.BF16):

@@ -28,7 +28,7 @@
   i8x16 weights_v128_load16_lane_##offset##_##lane(uint64_t address, i8x16 vector);
 
 #define WEIGHTS_LOAD_OFFSETS(X)                                                                                         \
-  X(0) X(2) X(4) X(18) X(20) X(24) X(36) X(38) X(44) X(52) X(56) X(64) X(70) X(86) X(104) X(120)
+  X(0) X(2) X(4) X(6) X(8) X(16) X(18) X(20) X(24) X(32) X(36) X(38) X(44) X(48) X(52) X(56) X(64) X(70) X(86) X(104) X(120)
 #define WEIGHTS_LOAD32_SPLAT_OFFSETS(X)                                                                                 \
   X(0) X(2) X(4) X(6) X(8) X(10) X(12) X(14) X(16) X(18) X(20) X(22) X(24) X(26) X(28) X(30) X(40) X(60)
 #define WEIGHTS_LANE_OFFSETS(X, lane) X(0, lane) X(18, lane) X(20, lane) X(34, lane)                                        \

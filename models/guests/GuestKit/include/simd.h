@@ -47,6 +47,7 @@ GUEST_INLINE i32x4 i32x4_shift_left(i32x4 a, int count) { return (i32x4)((u32x4)
 GUEST_INLINE i32x4 i32x4_shift_right(i32x4 a, int count) { return a >> count; }
 GUEST_INLINE i32x4 i32x4_shift_right_unsigned(i32x4 a, int count) { return (i32x4)((u32x4)a >> count); }
 GUEST_INLINE i8x16 i8x16_shift_right_unsigned(i8x16 a, int count) { return (i8x16)((u8x16)a >> count); }
+GUEST_INLINE i8x16 i8x16_shift_left(i8x16 a, int count) { return (i8x16)((u8x16)a << count); }
 GUEST_INLINE i8x16 i8x16_max(i8x16 a, i8x16 b) { return __builtin_elementwise_max(a, b); }
 GUEST_INLINE i16x8 i16x8_narrow(i32x4 a, i32x4 b) { return __builtin_wasm_narrow_s_i16x8_i32x4(a, b); }
 GUEST_INLINE i8x16 i8x16_narrow(i16x8 a, i16x8 b) { return __builtin_wasm_narrow_s_i8x16_i16x8(a, b); }
@@ -84,6 +85,41 @@ GUEST_INLINE i32x4 i32x4_widen_high(i8x16 a) {
   return (i32x4)__builtin_shufflevector(zero, (i16x8)a, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
+/// Bytes 0 and 1, each eight times; bytes 2 and 3 likewise.
+GUEST_INLINE i8x16 i8x16_first_two_bytes(i8x16 a) {
+  return __builtin_shufflevector(a, a, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+}
+GUEST_INLINE i8x16 i8x16_last_two_bytes(i8x16 a) {
+  return __builtin_shufflevector(a, a, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+}
+/// All ones in byte i where its bit i % 8 is set.
+GUEST_INLINE i8x16 i8x16_bits_set(i8x16 a) {
+  const i8x16 bits = {1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128};
+  return (a & bits) == bits;
+}
+GUEST_INLINE i16x8 i16x8_extend_low(i8x16 a) {
+  return __builtin_convertvector(__builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7), i16x8);
+}
+GUEST_INLINE i16x8 i16x8_extend_high(i8x16 a) {
+  return __builtin_convertvector(__builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15), i16x8);
+}
+GUEST_INLINE i16x8 i16x8_extend_low_unsigned(i8x16 a) {
+  return __builtin_convertvector(__builtin_shufflevector((u8x16)a, (u8x16)a, 0, 1, 2, 3, 4, 5, 6, 7), i16x8);
+}
+GUEST_INLINE i16x8 i16x8_extend_high_unsigned(i8x16 a) {
+  return __builtin_convertvector(__builtin_shufflevector((u8x16)a, (u8x16)a, 8, 9, 10, 11, 12, 13, 14, 15), i16x8);
+}
+GUEST_INLINE i32x4 i32x4_extend_low(i16x8 a) {
+  return __builtin_convertvector(__builtin_shufflevector(a, a, 0, 1, 2, 3), i32x4);
+}
+GUEST_INLINE i32x4 i32x4_extend_high(i16x8 a) {
+  return __builtin_convertvector(__builtin_shufflevector(a, a, 4, 5, 6, 7), i32x4);
+}
+/// Of the header of a q4_K block, and the same shifted by four: its lanes 1, 2 and 3, and lane 3 of the other.
+GUEST_INLINE i8x16 i32x4_header_parts(i8x16 a, i8x16 b) { return (i8x16)GUEST_SHUFFLE32((i32x4)a, (i32x4)b, 1, 2, 3, 7); }
+/// Its lanes 1 and 2, twice.
+GUEST_INLINE i8x16 i32x4_header_uppers(i8x16 a) { return (i8x16)GUEST_SHUFFLE32((i32x4)a, (i32x4)a, 1, 2, 1, 2); }
+
 // Loads of memory 0. The offset is unsigned and stays inside the object, so that it becomes the instruction's immediate:
 // Swift's pointer arithmetic promises less and costs an addition for each load.
 GUEST_INLINE i8x16 memory_load_i8x16(const void *pointer, unsigned offset) {
@@ -94,6 +130,14 @@ GUEST_INLINE f32x4 memory_load_f32x4(const void *pointer, unsigned offset) {
 }
 GUEST_INLINE f32x4 memory_load32_splat(const void *pointer, unsigned offset) {
   return f32x4_splat(*(const float *)((const char *)pointer + offset));
+}
+GUEST_INLINE i8x16 memory_load32_splat_i8x16(const void *pointer, unsigned offset) {
+  return (i8x16)i32x4_splat(*(const int32_t *)((const char *)pointer + offset));
+}
+/// The 32 bits at the address become lane `lane` of the vector.
+GUEST_INLINE f32x4 memory_load32_lane(const void *pointer, unsigned offset, int lane, f32x4 vector) {
+  vector[lane] = *(const float *)((const char *)pointer + offset);
+  return vector;
 }
 
 #endif
