@@ -10,15 +10,16 @@ out=.build/bench
 mkdir -p "$out"
 report=$out/report.md
 
-section() {  # section TITLE PICTURE COMMAND...
-  local title=$1 picture=$2
+section() {  # section TITLE "PICTURE ..." COMMAND...
+  local title=$1 pictures=$2 picture begin=$SECONDS
   shift 2
   echo "== $title" >&2
   {
     printf '\n## %s\n\n    %s\n\n' "$title" "$*"
-    if [ -n "$picture" ]; then printf '![%s](%s)\n\n' "$title" "$picture"; fi
+    for picture in $pictures; do printf '![%s](%s)\n\n' "$title" "$picture"; done
   } >>"$report"
   "$@" >>"$report"
+  echo "== $((SECONDS - begin)) s" >&2
 }
 
 {
@@ -30,11 +31,11 @@ section() {  # section TITLE PICTURE COMMAND...
   echo "- $(swift --version 2>/dev/null | head -n 1)"
 } >"$report"
 
-section "What copies cost" copy.svg "$bindery" bench copy --rounds 2 --svg "$out/copy.svg"
+section "What copies cost" "copy.svg pages.svg" "$bindery" bench copy --rounds 2 --svg "$out/copy.svg" --pages-svg "$out/pages.svg"
 section "What giving memory back costs" memory.svg "$bindery" bench memory "$model" --svg "$out/memory.svg"
 section "Tensor operations" kernels.svg "$bindery" bench kernels --svg "$out/kernels.svg"
 section "The interpreter" engine.svg "$bindery" bench engine --svg "$out/engine.svg"
-section "A model: prefill and decode" "" "$bindery" bench llm "$model" --threads 1
+section "A model: prefill and decode" llm.svg "$bindery" bench llm "$model" --threads 1 --svg "$out/llm.svg"
 
 if [ -x .build/peers/bin/python ]; then
   section "What copies cost in other engines" "" .build/peers/bin/python Benchmarks/copy/compare.py
