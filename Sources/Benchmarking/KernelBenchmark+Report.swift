@@ -58,6 +58,7 @@ extension KernelBenchmark.Report {
     let ring = Quantity.bytes.text(Double(ringBytes))
     return [
       "- reads that fit a cache: by the cache's size; how much of a shared one this process gets shows in the speed.",
+      "- times, and the speeds of loops and arithmetic: the best of each round, median of the rounds.",
       "- GB/s counts each operand once; GFLOP/s two for each multiply-add, at least what the operation needs.",
       "- of a plain loop: GB/s to those of a loop that reads and writes as many bytes in the same proportion, and computes "
         + "nothing to speak of; the best of its variants, in turn with the kernel.",

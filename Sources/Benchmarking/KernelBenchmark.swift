@@ -17,7 +17,7 @@ public struct KernelBenchmark: Sendable {
     public init() {}
   }
 
-  /// One operation at one shape. Times and speeds are medians over the rounds; dictionaries are by provider.
+  /// One operation at one shape. Times are the best of each round, medians over the rounds; dictionaries are by provider.
   public struct Result: Codable, Sendable {
     public let operation: String
     /// The weight type, or empty.
@@ -102,7 +102,7 @@ public struct KernelBenchmark: Sendable {
     /// As it was beside the operations, all along.
     func peak(_ arithmetic: KernelCase.Arithmetic) -> Double {
       let found = results.filter { $0.arithmetic == arithmetic.rawValue }.map(\.peakGigaflopsPerSecond)
-      return found.isEmpty ? ceiling.peak(arithmetic, rounds: options.rounds) : median(found)
+      return found.isEmpty ? ceiling.peak(arithmetic) : median(found)
     }
     let fromMemory = results.filter { $0.operandsIn == "memory" }.map(\.loopGigabytesPerSecond)
     return Report(
@@ -130,7 +130,7 @@ public struct KernelBenchmark: Sendable {
         // Beside what is given as a share of them.
         guard provider == .native else { continue }
         loops.append(try ceiling.loop(entry, arguments, stage, position))
-        peaks.append(ceiling.peak(entry.arithmetic, rounds: 1))
+        peaks.append(ceiling.peak(entry.arithmetic))
       }
     }
     let nanoseconds = times.mapValues(median)
@@ -154,12 +154,17 @@ public struct KernelBenchmark: Sendable {
     return speeds
   }
 
-  /// Nanoseconds of a call: the mean of as many as fill the time, after one that counts only if it takes long.
+  /// Nanoseconds of a call: the best mean of batches of calls, as the loops beside it are the best of several; a call that takes
+  /// long is a batch of its own.
   private func time(_ call: () throws -> Void) throws -> Double {
-    let (once, _) = try Benchmarking.seconds(call)
-    if once > 4 * options.seconds { return once * 1e9 }
-    let count = max(1, Int(options.seconds / max(once, 1e-9)))
-    let (all, _) = try Benchmarking.seconds { for _ in 0..<count { try call() } }
-    return all / Double(count) * 1e9
+    var (best, _) = try Benchmarking.seconds(call)
+    if best > 4 * options.seconds { return best * 1e9 }
+    let (once, batches) = (max(best, 1e-9), 10.0)
+    let count = max(1, Int(options.seconds / batches / once))
+    for _ in 0..<max(1, Int(options.seconds / once) / count) {
+      let (all, _) = try Benchmarking.seconds { for _ in 0..<count { try call() } }
+      best = min(best, all / Double(count))
+    }
+    return best * 1e9
   }
 }

@@ -4,12 +4,14 @@ import WasmRuntime
 
 /// What this machine gives to a plain loop that moves as many bytes as an operation, and to arithmetic in registers.
 ///
-/// Every figure is the best of the loop's variants and of two runs each, since what disturbs a loop only makes it slower: no
-/// kernel should be faster. Kernels and loops take turns, so that a busy neighbour disturbs both.
+/// Every figure is the best of two dozen short runs, of all of the loop's variants: what disturbs a loop only makes it slower, and
+/// no kernel should be faster. Kernels and loops take turns, so that a busy neighbour disturbs both.
 struct KernelCeiling {
   private let probe: MachineProbe
   private let caches = CacheSizes()
   private let threadCount: Int
+  /// Twice each pattern of reading.
+  private static let runCount = 24
   /// Larger operands are read from the stage's ring.
   private static let bufferByteCount = 16 << 20
 
@@ -81,8 +83,8 @@ struct KernelCeiling {
 
   /// In the probe's own buffer, which stays in the cache that it fits.
   private func fastest(_ traffic: MachineProbe.Traffic, byteCount: Int) -> Found {
-    // A millisecond or two at 100 GB/s.
-    let passes = max(1, (1 << 27) / max(1, byteCount))
+    // A third of a millisecond at 100 GB/s.
+    let passes = max(1, (1 << 25) / max(1, byteCount))
     let moved = Double(byteCount) * traffic.bytesMovedPerByte * Double(passes)
     return fastest(patterns: traffic == .read ? MachineProbe.ReadPattern.all : [.all[0]], bytes: moved) { pattern in
       probe.move(traffic, byteCount: byteCount, pattern: pattern, passes: passes)
@@ -99,7 +101,7 @@ struct KernelCeiling {
     patterns: [MachineProbe.ReadPattern], bytes: Double, _ body: (MachineProbe.ReadPattern) throws -> Void
   ) rethrows -> Found {
     var best: Found = (0, .all[0])
-    for _ in 0..<2 {
+    for _ in 0..<(Self.runCount / patterns.count) {
       for pattern in patterns {
         let (time, _) = try Benchmarking.seconds { try body(pattern) }
         best = max(best, (bytes / time / 1e9, pattern)) { $0.gigabytesPerSecond < $1.gigabytesPerSecond }
@@ -110,17 +112,15 @@ struct KernelCeiling {
 
   // MARK: Arithmetic
 
-  /// GFLOP/s (for integers: 10^9 operations a second) in registers: medians over rounds, of the best of two.
-  func peak(_ arithmetic: KernelCase.Arithmetic, rounds: Int) -> Double {
-    median((0..<max(1, rounds)).map { _ in max(peakOnce(arithmetic), peakOnce(arithmetic)) })
-  }
-
-  private func peakOnce(_ arithmetic: KernelCase.Arithmetic) -> Double {
-    // About two milliseconds.
-    let (time, operations) = Benchmarking.seconds {
-      arithmetic == .float ? probe.floatOperations(turns: 1_000_000) : probe.integerOperations(turns: 500_000)
+  /// GFLOP/s (for integers: 10^9 operations a second) in registers.
+  func peak(_ arithmetic: KernelCase.Arithmetic) -> Double {
+    (0..<Self.runCount / 2).reduce(0) { best, _ in
+      // About half a millisecond.
+      let (time, operations) = Benchmarking.seconds {
+        arithmetic == .float ? probe.floatOperations(turns: 250_000) : probe.integerOperations(turns: 250_000)
+      }
+      return max(best, operations / time / 1e9)
     }
-    return operations / time / 1e9
   }
 }
 

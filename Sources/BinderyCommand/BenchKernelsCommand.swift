@@ -7,9 +7,9 @@ struct BenchKernelsCommand: ParsableCommand {
     commandName: "kernels",
     abstract: "Measures every tensor operation and weight type: native, in plain C, by OpenBLAS, and in the interpreter.",
     discussion: """
-      Times are means of calls, medians over rounds in which the providers take turns. The decode products (one row) take their \
-      weights from memory, everything else is warm in a cache. Shares are of what a plain loop reaches that moves as many bytes, \
-      and of the same arithmetic in registers, on as many threads. The first table says what that is on this machine.
+      Times are the best of each round, medians of the rounds, in which the providers take turns. The decode products (one row) \
+      take their weights from memory, everything else is warm in a cache. Shares are of what a plain loop reaches that moves as \
+      many bytes, and of the same arithmetic in registers, on as many threads. The first table says what that is on this machine.
       """)
 
   @Option(help: ArgumentHelp("Only operations whose name and type contain this, e.g. 'matmul q8'.", valueName: "text"))
