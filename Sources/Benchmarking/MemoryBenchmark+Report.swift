@@ -104,7 +104,8 @@ extension MemoryBenchmark.Report {
       "",
       "One thread runs passes of a guest, another one touches memory and gives it back (or zeroes it in place: the same stores, no "
         + "shootdowns), each on a processor of its own. Speed: passes for the processor time that the guest took, interrupts included, "
-        + "relative to the other thread doing nothing. Times of a pass are by the clock.",
+        + "relative to the other thread doing nothing. Times of a pass are by the clock. TLB interrupts are those of the "
+        + "whole system, by which a processor is told that pages have gone.",
       "",
       "| neighbour | the other thread | pages at a time | per second | TLB interrupts per second | speed | pass, median | pass, 99 % below |",
       "|---|---|--:|--:|--:|--:|--:|--:|",

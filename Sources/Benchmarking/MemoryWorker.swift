@@ -11,7 +11,7 @@ public enum MemoryWorker {
     /// After every pass.
     case everyPass = "every pass"
     /// After a pass, but at most ten times a second.
-    case rateLimited = "every 100 ms"
+    case rateLimited = "at most every 100 ms"
     /// After prefill, and after decode passes above 8 MB: the default of `HostOptions`.
     case threshold = "above 8 MB"
     /// When a session has had nothing to do for a quarter of a second.
