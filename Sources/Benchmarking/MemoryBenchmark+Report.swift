@@ -14,7 +14,8 @@ extension MemoryBenchmark.Report {
       "### What a discard costs a pass",
       "",
       "Pairs of equal passes in one process, one of them after a discard. *More* is the discard and the page faults after it: "
-        + "median of the pairs, and the middle half of them. *From its parts*: the discard, and a fault for each page, each timed alone.",
+        + "median of the pairs, and the middle half of them. *From its parts*: the discard, and a fault for each page, "
+        + "each timed alone.",
       "",
       "| rows of the pass | scratch | pass | discard | more | more, % | middle half, % | from its parts, % | page faults "
         + "| after a discard | left by the discard |",
@@ -25,7 +26,8 @@ extension MemoryBenchmark.Report {
       let cells = [
         pass.rows == 1 ? "1 (decode)" : "\(pass.rows)", bytes.text(Double(pass.scratchBytes)), time.text(pass.seconds),
         time.text(pass.discardSeconds), time.text(pass.differenceSeconds), number.text(pass.differencePercent),
-        "\(number.text(pass.differencePercentLow)) to \(number.text(pass.differencePercentHigh))", number.text(pass.expectedPercent),
+        "\(number.text(pass.differencePercentLow)) to \(number.text(pass.differencePercentHigh))",
+        number.text(pass.expectedPercent),
         "\(pass.minorFaults)", "\(pass.minorFaultsWithDiscard)", percent.text(left),
       ]
       lines.append("| " + cells.joined(separator: " | ") + " |")
@@ -33,7 +35,8 @@ extension MemoryBenchmark.Report {
     lines += [
       "",
       "A page of 4 KiB, alone: \(number.text(pageCost.faultNanoseconds)) ns to fault it in again, "
-        + "\(number.text(pageCost.discardNanoseconds)) ns to give it back, \(number.text(pageCost.zeroNanoseconds)) ns to zero it in place "
+        + "\(number.text(pageCost.discardNanoseconds)) ns to give it back, "
+        + "\(number.text(pageCost.zeroNanoseconds)) ns to zero it in place "
         + "instead." + refaultText,
     ]
     return lines.joined(separator: "\n")
@@ -45,7 +48,8 @@ extension MemoryBenchmark.Report {
     let certain = passes.filter { $0.differencePercentLow > 0 && $0.refaultNanoseconds > 0 }
     guard !certain.isEmpty else { return "" }
     return " From the pairs, a fault costs "
-      + certain.map { "\(number.text($0.refaultNanoseconds)) ns (\($0.rows) row\($0.rows == 1 ? "" : "s"))" }.joined(separator: ", ")
+      + certain.map { "\(number.text($0.refaultNanoseconds)) ns (\($0.rows) row\($0.rows == 1 ? "" : "s"))" }.joined(
+        separator: ", ")
       + "; pairs whose middle half lies on both sides of zero say nothing."
   }
 
@@ -56,8 +60,8 @@ extension MemoryBenchmark.Report {
     var lines = [
       "### What each policy saves and costs",
       "",
-      "Four sessions of one model answer the same requests under each policy. Memory is anonymous memory of the process above that before "
-        + "the first request, caches of the sessions included.",
+      "Four sessions of one model answer the same requests under each policy. Memory is anonymous memory of the process above "
+        + "that before the first request, caches of the sessions included.",
       "",
       "| give back | mean memory | of never, % | activations, mean | of never, % | peak | at the end | activations at the end |",
       "|---|--:|--:|--:|--:|--:|--:|--:|",
@@ -72,8 +76,8 @@ extension MemoryBenchmark.Report {
     }
     lines += [
       "",
-      "*Cost* is the time of the discards and of a fault for each page given back, of the processor time of all requests. *Measured* "
-        + "compares the processor time of whole processes, which differs by a percent or two without any reason.",
+      "*Cost* is the time of the discards and of a fault for each page given back, of the processor time of all requests. "
+        + "*Measured* compares the processor time of whole processes, which differs by a percent or two without any reason.",
       "",
       "| give back | discards | given back | page faults | cost, % | measured, % | busy | prefill, tokens/s | decode, tokens/s |",
       "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -89,8 +93,8 @@ extension MemoryBenchmark.Report {
     lines.append("")
     for result in results.dropLast() {
       lines.append(
-        "- *\(result.policy)*: activations take \(number.text(result.scratchMeanPercentOfNever)) % of the memory that they take in a "
-          + "process that never gives back, for \(number.text(result.costPercent)) % of the processor time.")
+        "- *\(result.policy)*: activations take \(number.text(result.scratchMeanPercentOfNever)) % of the memory that they take "
+          + "in a process that never gives back, for \(number.text(result.costPercent)) % of the processor time.")
     }
     return lines.joined(separator: "\n")
   }
@@ -102,12 +106,13 @@ extension MemoryBenchmark.Report {
     var lines = [
       "### What discards cost a guest on another thread",
       "",
-      "One thread runs passes of a guest, another one touches memory and gives it back (or zeroes it in place: the same stores, no "
-        + "shootdowns), each on a processor of its own. Speed: passes for the processor time that the guest took, interrupts included, "
-        + "relative to the other thread doing nothing. Times of a pass are by the clock. TLB interrupts are those of the "
-        + "whole system, by which a processor is told that pages have gone.",
+      "One thread runs passes of a guest, another one touches memory and gives it back (or zeroes it in place: the same stores, "
+        + "no shootdowns), each on a processor of its own. Speed: passes for the processor time that the guest took, interrupts "
+        + "included, relative to the other thread doing nothing. Times of a pass are by the clock. TLB interrupts are those of "
+        + "the whole system, by which a processor is told that pages have gone.",
       "",
-      "| neighbour | the other thread | pages at a time | per second | TLB interrupts per second | speed | pass, median | pass, 99 % below |",
+      "| neighbour | the other thread | pages at a time | per second | TLB interrupts per second | speed | pass, median "
+        + "| pass, 99 % below |",
       "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for result in neighbours {
@@ -148,18 +153,21 @@ extension MemoryBenchmark.Report {
         .min { $0.ratio < $1.ratio }
     }
     func loss(_ result: NeighbourBenchmark.Result) -> String {
-      let rate = result.perSecondAsked.map { "\($0) a second" } ?? "as often as it goes (\(number.text(result.perSecond)) a second)"
+      let rate =
+        result.perSecondAsked.map { "\($0) a second" } ?? "as often as it goes (\(number.text(result.perSecond)) a second)"
       return "\(rate): \(number.text(max(0, 100 * (1 - result.ratio)))) % (\(Self.name(result.neighbour)))"
     }
     let discards = [100, 1000, nil].compactMap { worst(.discard, $0) }
-    let together = neighbours.filter { $0.activity == "discard" && $0.perSecondAsked == nil }
+    let together =
+      neighbours.filter { $0.activity == "discard" && $0.perSecondAsked == nil }
       .map { min($0.processorShare, $0.disturberProcessorShare) }.min() ?? 0
     var text = "The most that a neighbour lost to discards of 1 MB: " + discards.map(loss).joined(separator: "; ") + "."
     if let zero = worst(.zero, nil) { text += " To zeroing in place " + loss(zero) + "." }
     if let rate = discards.last(where: { $0.perSecondAsked != nil && $0.ratio > 0.99 })?.perSecondAsked {
       text += " So up to \(rate) discards a second cost no neighbour 1 %."
     }
-    return text + " With discards as often as it goes each thread was on a processor for at least \(number.text(100 * together)) % of the "
+    return text
+      + " With discards as often as it goes each thread was on a processor for at least \(number.text(100 * together)) % of the "
       + "time; well below 100 % the machine was busy with something else, and this table is noise."
   }
 

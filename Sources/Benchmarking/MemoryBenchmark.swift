@@ -89,7 +89,8 @@ public struct MemoryBenchmark: Sendable {
     let file = try WeightFile(byteCount: 16_000_000, folder: options.folder, isSparse: false)
     let neighbours = try respond(
       to: .neighbours(
-        NeighbourBenchmark.Request(model: options.model, path: file.path, seconds: options.sampleSeconds, rounds: options.rounds + 1)),
+        NeighbourBenchmark.Request(
+          model: options.model, path: file.path, seconds: options.sampleSeconds, rounds: options.rounds + 1)),
       [NeighbourBenchmark.Result].self)
     return Report(
       model: options.model, passes: passes.passes, pageCost: passes.pageCost, results: Self.results(measured, passes.pageCost),
@@ -135,7 +136,8 @@ public struct MemoryBenchmark: Sendable {
       busyProcessorSeconds: median(responses.map(\.busyProcessorSeconds)),
       minorFaults: median(responses.map { Double($0.minorFaultCount) }),
       discardCount: median(responses.map { Double($0.discardCount) }),
-      discardedBytes: median(responses.map { Double($0.discardedBytes) }), discardSeconds: median(responses.map(\.discardSeconds)))
+      discardedBytes: median(responses.map { Double($0.discardedBytes) }), discardSeconds: median(responses.map(\.discardSeconds))
+    )
   }
 
   private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(values.count, 1)) }

@@ -32,7 +32,8 @@ struct MemoryTrace: Sendable {
         pause = index < trickle ? 0 : Double.random(in: 0.2...0.4, using: &random)
       }
       return Turn(
-        session: Int.random(in: 0..<Self.sessionCount, using: &random), promptTokenCount: min(length, contextLength - tokenCount - 1),
+        session: Int.random(in: 0..<Self.sessionCount, using: &random),
+        promptTokenCount: min(length, contextLength - tokenCount - 1),
         tokenCount: tokenCount, pauseSeconds: pause)
     }
   }

@@ -4,7 +4,8 @@ import Synchronization
 import VirtualMemory
 import WasmRuntime
 
-/// Notes the resident anonymous memory of this process and of the activations in it, every few milliseconds, on a thread of its own.
+/// Notes the resident anonymous memory of this process and of the activations in it, every few milliseconds, on a thread of
+/// its own.
 final class MemorySampler: Sendable {
   private let samples = Mutex<[MemoryWorker.Sample]>([])
   private let isEnding = Atomic<Bool>(false)

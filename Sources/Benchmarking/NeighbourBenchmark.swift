@@ -93,7 +93,8 @@ enum NeighbourBenchmark {
     ]
     guard neighbour == .pages else { return common }
     return common + [
-      Case(activity: .discard, rate: 1000, byteCount: 1 << 16), Case(activity: .discard, byteCount: 1 << 16), Case(activity: .limited),
+      Case(activity: .discard, rate: 1000, byteCount: 1 << 16), Case(activity: .discard, byteCount: 1 << 16),
+      Case(activity: .limited),
     ]
   }
 
@@ -113,7 +114,9 @@ enum NeighbourBenchmark {
       let cases = cases(neighbour)
       var measured: [[Measurement]] = Array(repeating: [], count: cases.count)
       for _ in 0..<request.rounds {
-        for (index, entry) in cases.enumerated() { measured[index].append(try measure(passes, entry, request.seconds, processor: processors.1)) }
+        for (index, entry) in cases.enumerated() {
+          measured[index].append(try measure(passes, entry, request.seconds, processor: processors.1))
+        }
       }
       return zip(cases, measured).map { result(neighbour, passes, $0, $1, base: measured[0]) }
     }
@@ -131,12 +134,15 @@ enum NeighbourBenchmark {
       shootdownsPerSecond: shootdowns.isEmpty ? nil : median(shootdowns),
       gigabytesPerSecond: passes.byteCount.map { speed * Double($0) * 1e-9 },
       ratio: median(zip(measured, base).map { $0.passesPerProcessorSecond / $1.passesPerProcessorSecond }),
-      clockRatio: median(zip(measured, base).map { $0.passesPerSecond / $1.passesPerSecond }), passMedianSeconds: median(passSeconds),
+      clockRatio: median(zip(measured, base).map { $0.passesPerSecond / $1.passesPerSecond }),
+      passMedianSeconds: median(passSeconds),
       passPercentile99Seconds: quantile(passSeconds, 0.99), processorShare: median(measured.map(\.processorShare)),
       disturberProcessorShare: median(measured.map(\.disturberProcessorShare)))
   }
 
-  private static func measure(_ passes: any NeighbourPasses, _ entry: Case, _ seconds: Double, processor: CInt) throws -> Measurement {
+  private static func measure(
+    _ passes: any NeighbourPasses, _ entry: Case, _ seconds: Double, processor: CInt
+  ) throws -> Measurement {
     var limits = MemoryLimits()
     if entry.activity == .limited {
       let limit = DiscardRateLimit(perSecond: limitPerSecond)
@@ -186,7 +192,11 @@ enum NeighbourBenchmark {
           }
           // None can fail on a plain memory of this size.
           try? memory.write(ones, address: 0)
-          if activity == .zero { try? memory.write(zeros, address: 0) } else { _ = try? memory.discard(address: 0, byteCount: byteCount) }
+          if activity == .zero {
+            try? memory.write(zeros, address: 0)
+          } else {
+            _ = try? memory.discard(address: 0, byteCount: byteCount)
+          }
           done.count += 1
           if let interval {
             next = next.advanced(by: interval)

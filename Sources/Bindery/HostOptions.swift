@@ -33,8 +33,8 @@ public enum ScratchDiscardPolicy: Sendable, Hashable {
   case everyPass
   /// After prefill and at the end of a generation; after a decode pass only if its activations take more than this.
   case aboveByteCount(UInt64)
-  /// After a pass if the session's last discard is at least this long ago, and at the end of a generation in any case. What is not
-  /// given back stays until the next discard. It bounds how often one session disturbs the threads of all others: each discard
+  /// After a pass if the session's last discard is at least this long ago, and at the end of a generation in any case. What is
+  /// not given back stays until the next discard. It bounds how often one session disturbs the threads of all others: each discard
   /// interrupts every processor that runs the process.
   case atMostEvery(Duration)
   /// Only when the host calls `Session.discardScratch()`: when a session has been idle for a while, or never.

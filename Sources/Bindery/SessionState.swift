@@ -282,8 +282,8 @@ struct SessionState {
   /// What has just ended.
   private enum Ended { case decode, prefill, everything }
 
-  /// Gives the activations back to the system where the policy says so. (Giving a page of 4 KiB back and faulting it in again costs
-  /// about a microsecond: up to one percent of a pass of a small model.)
+  /// Gives the activations back to the system where the policy says so. (Giving a page of 4 KiB back and faulting it in again
+  /// costs about a microsecond: one percent of a pass of a small model.)
   private mutating func discardScratch(after ended: Ended) {
     switch options.scratchDiscard {
     case .everyPass: discardScratch()
@@ -294,14 +294,14 @@ struct SessionState {
     }
   }
 
-  /// Whether decode passes have left more than so many bytes resident. The size of the memory does not tell: it never shrinks, and
-  /// a prefill before needed more.
+  /// Whether decode passes have left more than so many bytes resident. The size of the memory does not tell: it never shrinks,
+  /// and a prefill before needed more.
   private mutating func decodeExceeds(_ byteCount: UInt64) -> Bool {
     program.memories.scratch.byteCount > byteCount && residentScratchByteCount() > byteCount
   }
 
-  /// Bytes that passes have left resident since the last discard. Counting takes longer than a small discard, so that only one of 64
-  /// decode passes is counted. Where the system does not tell what is resident, the whole size counts.
+  /// Bytes that passes have left resident since the last discard. Counting takes longer than a small discard, so that only one of
+  /// 64 decode passes is counted. Where the system does not tell what is resident, the whole size counts.
   private mutating func residentScratchByteCount() -> UInt64 {
     if touched == .nothing { return 0 }
     let position = cachedTokens.count

@@ -6,9 +6,9 @@ struct BenchMemoryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "memory", abstract: "Measures what giving activations back to the system costs and brings, policy by policy.",
     discussion: """
-      Times passes with and without a discard before them, in pairs. Runs one trace of short and long prompts in four sessions under \
-      each policy, in processes of their own that take turns, and prints resident memory, speeds and page faults. Then what a thread \
-      that gives memory back costs a guest on another thread.
+      Times passes with and without a discard before them, in pairs. Runs one trace of short and long prompts in four sessions \
+      under each policy, in processes of their own that take turns, and prints resident memory, speeds and page faults. Then what \
+      a thread that gives memory back costs a guest on another thread.
       """)
 
   @Argument(help: "A bundle folder (or its name), or a .gguf file.")
@@ -17,7 +17,8 @@ struct BenchMemoryCommand: ParsableCommand {
   @Option(help: "Requests of the trace.")
   var turns = 24
 
-  @Option(help: ArgumentHelp("How long a neighbour is measured at a time; passes of one size twenty times that.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("How long a neighbour is measured at a time; passes of one size twenty times that.", valueName: "seconds"))
   var sample = 0.35
 
   @Option(help: "Threads that work on one tensor operation.")
@@ -27,7 +28,9 @@ struct BenchMemoryCommand: ParsableCommand {
 
   func validate() throws {
     guard (1...100_000).contains(turns) else { throw ValidationError("--turns must lie between 1 and 100000, found \(turns)") }
-    guard (0.001...60).contains(sample) else { throw ValidationError("--sample must lie between 0.001 and 60 seconds, found \(sample)") }
+    guard (0.001...60).contains(sample) else {
+      throw ValidationError("--sample must lie between 0.001 and 60 seconds, found \(sample)")
+    }
     guard (1...256).contains(threads) else { throw ValidationError("--threads must lie between 1 and 256, found \(threads)") }
   }
 

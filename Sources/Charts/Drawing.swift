@@ -69,7 +69,8 @@ struct Drawing {
   /// No custom properties: not every viewer of SVG knows them.
   private static func palette(ink: String, muted: String, grid: String, paper: String, colors: [String]) -> String {
     let series = colors.enumerated().map { ".line.s\($0){stroke:\($1)}.fill.s\($0),.name.s\($0){fill:\($1)}" }.joined()
-    return "text{fill:\(ink)}.muted{fill:\(muted)}.grid{stroke:\(grid)}.base{stroke:\(muted)}.paper{fill:\(paper)}.outline{stroke:\(muted)}\(series)"
+    return
+      "text{fill:\(ink)}.muted{fill:\(muted)}.grid{stroke:\(grid)}.base,.outline{stroke:\(muted)}.paper{fill:\(paper)}\(series)"
   }
 
   var svg: String {

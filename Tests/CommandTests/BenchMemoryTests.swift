@@ -43,7 +43,10 @@ struct BenchMemoryTests {
     #expect(scratches == scratches.sorted())
 
     let results = try #require(report["results"] as? [[String: Any]])
-    #expect(results.compactMap { $0["policy"] as? String } == ["every pass", "at most every 100 ms", "above 8 MB", "when idle", "never"])
+    #expect(
+      results.compactMap { $0["policy"] as? String } == [
+        "every pass", "at most every 100 ms", "above 8 MB", "when idle", "never",
+      ])
     for result in results {
       let policy = try #require(result["policy"] as? String)
       let peak = try #require(result["scratch_peak_bytes"] as? Int)
@@ -72,7 +75,9 @@ struct BenchMemoryTests {
 
   @Test("the tables have a line for each pass, policy and neighbour, and say what a policy costs")
   func tables() throws {
-    let run = try BinderyExecutable.run(["bench", "memory", BadInputTests.tiny, "--turns", "1", "--rounds", "1", "--sample", "0.02"])
+    let run = try BinderyExecutable.run([
+      "bench", "memory", BadInputTests.tiny, "--turns", "1", "--rounds", "1", "--sample", "0.02",
+    ])
     #expect(run.status == 0, "\(run.errors)")
     let lines = run.output.split(separator: "\n")
     #expect(lines.count { $0.hasPrefix("| every pass |") } == 2 && lines.count { $0.hasPrefix("| never |") } == 2)
