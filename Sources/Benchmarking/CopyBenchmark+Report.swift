@@ -29,8 +29,8 @@ extension CopyBenchmark.Report {
     }
     if let first = processes.first {
       lines += [
-        "Several processes with a guest each, \(Self.bytes(first.fileBytes)) of weights, loaded one after the other: times of one process, memory of all "
-          + "together, with about \(Self.bytes(processBytes)) of Pss that each process takes without any weights.",
+        "Several processes with a guest each, \(Self.bytes(first.fileBytes)) of weights, loaded one after the other: times of one process, copies, memory "
+          + "and faults of all together." + (processBytes.map { " The program itself is in it: \(Self.bytes($0)) of a single process's Pss." } ?? ""),
         "", "| processes | loading | ready | times map's | first pass | copied | anonymous | above map's | file pages | Pss | page tables | faults |",
         "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
       ]
@@ -86,7 +86,7 @@ extension CopyBenchmark.Report {
     [Self.bytes(result.fileBytes) + (result.isSparse ? " (sparse)" : ""), result.cache, result.loading.rawValue]
   }
 
-  /// The Pss of a process without weights: what one process with a bound file takes above the file.
+  /// What one process with a bound file takes above the file.
   private var processBytes: Int? {
     processes.first { $0.loading == .map && $0.processes == 1 }.flatMap { result in result.pssBytes.map { max($0 - result.fileBytes, 0) } }
   }

@@ -31,8 +31,9 @@ extension PageBenchmark.Report {
         lines.append("| \(result.title) | " + result.walks.map { number.text($0.nanosecondsPerLoad) }.joined(separator: " | ") + " |")
       }
     }
+    lines.append("")
     for result in results {
-      if let shortfall = result.shortfall { lines += ["", "(*) \(result.title): \(shortfall)."] }
+      lines.append("- \(result.title): \(result.explanation)." + (result.shortfall.map { " (*) Not had on this machine: \($0)." } ?? ""))
     }
     return lines.joined(separator: "\n") + "\n"
   }

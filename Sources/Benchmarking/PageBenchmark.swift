@@ -10,6 +10,7 @@ public struct PageBenchmark: Sendable {
   public struct Result: Codable, Sendable {
     let kind: PageKind
     let title: String
+    let explanation: String
     /// Why this is not what the kind says, on this machine; nil if it is.
     var shortfall: String?
     let readySeconds: Double
@@ -96,7 +97,7 @@ public struct PageBenchmark: Sendable {
     func middleCount(_ figure: (PageWorker.Response) -> Int) -> Int { Int(middle { Double(figure($0)) }) }
     let product = middle(\.productSeconds)
     return Result(
-      kind: kind, title: kind.title,
+      kind: kind, title: kind.title, explanation: kind.explanation,
       shortfall: kind.shortfall(
         largePageBytes: added.largePageBytes, of: byteCount, adviceWasTaken: responses.allSatisfy(\.adviceWasTaken)),
       readySeconds: middle(\.readySeconds), copiedBytes: first.copiedBytes, readyFaultCount: middleCount(\.readyFaultCount),

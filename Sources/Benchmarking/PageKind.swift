@@ -29,12 +29,28 @@ enum PageKind: String, CaseIterable, Codable, Sendable {
     case .anonymousHuge: "anonymous, huge pages"
     case .fileHuge: "file, 2 MiB folios"
     case .fileShifted: "file, off by 64 KiB"
-    case .fileReread: "file, read before"
+    case .fileReread: "file, cached by reading"
     case .fileSmall: "file, 4 KiB folios"
     case .fileSmallPopulated: "file, 4 KiB folios, populated"
     case .cold: "cold file"
     case .coldHuge: "cold file, huge pages advised"
     case .coldWillNeed: "cold file, read-ahead advised"
+    }
+  }
+
+  /// How the pages came to be what they are.
+  var explanation: String {
+    switch self {
+    case .anonymousSmall: "read() into memory for which huge pages were forbidden (MADV_NOHUGEPAGE)"
+    case .anonymousHuge: "read() into memory for which huge pages were advised (MADV_HUGEPAGE)"
+    case .fileHuge: "bound at guest address 0, a multiple of 2 MiB; the file was written 2 MiB at a time, and its page cache is in pieces (folios) of that size"
+    case .fileShifted: "the same file, bound at guest address 64 KiB: no piece of 2 MiB can be mapped as a huge page"
+    case .fileReread: "bound at 0; the page cache was dropped, and filled by reading the file in order"
+    case .fileSmall: "bound at 0; the file was written 4 KiB at a time, so its page cache is in single pages"
+    case .fileSmallPopulated: "the same, all pages mapped before the guest runs (MADV_POPULATE_READ)"
+    case .cold: "bound at 0; the page cache was dropped: the first product reads from the device, or from a cache of the host"
+    case .coldHuge: "the same, after MADV_HUGEPAGE: read 4 MiB at a time, into pieces of 2 MiB"
+    case .coldWillNeed: "the same, after MADV_WILLNEED"
     }
   }
 

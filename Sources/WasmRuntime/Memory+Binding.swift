@@ -9,6 +9,9 @@ extension Memory {
   ///
   /// With d = offset modulo the host page, the first byte lies at address + d, so that whole pages of the file stay whole.
   /// At most two host pages are copied (`copiedByteCount`), none for a whole file. Costs a few system calls.
+  ///
+  /// Where address and file offset are equal modulo 2 MiB, large folios of the page cache become huge pages: a page fault for each
+  /// 2 MiB instead of each 64 KiB, and random reads of 512 MB are a third faster. See also `advise(_:address:byteCount:)`.
   /// - Parameter address: a multiple of the page; the pages up to the end of the region must be in bounds and unmapped.
   /// - Throws: the first that applies of `notVirtual`, `unaligned`, `emptyRegion`, `outOfBounds`, `alreadyMapped`,
   ///   `pastEndOfFile`, `limitReached`, `system`.

@@ -133,7 +133,7 @@ struct BenchCopyTests {
       "1", "--pages-size", "4MiB",
     ])
     #expect(run.status == 0, "\(run.errors)")
-    for text in ["posix_fadvise", "| guest | loading |", "| processes | loading |", "| anonymous, huge pages |", "times map's"] {
+    for text in ["posix_fadvise", "| guest | loading |", "| processes | loading |", "| anonymous, 4 KiB pages |", "times map's"] {
       #expect(run.output.contains(text), "no '\(text)' in the tables")
     }
     // Every row of a table has as many cells as its head.
