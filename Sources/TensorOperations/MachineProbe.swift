@@ -52,7 +52,8 @@ import WasmRuntime
 
   // MARK: Reads and writes
 
-  /// Reads bytes of a guest's memory once, each thread its part of them.
+  /// Reads bytes of a guest's memory once. Several threads take eight pieces each, as products give them out: where one is put
+  /// aside, the others go on.
   /// - Parameter byteCount: a multiple of 4.
   /// - Returns: the sum of their 32-bit words, modulo 2^32.
   package func read(
@@ -61,7 +62,8 @@ import WasmRuntime
     try unsafe memory.withUnsafeReadableBytes(address: address, byteCount: UInt64(byteCount)) { bytes throws(MemoryAccessError) in
       // SAFETY: the memory keeps the range readable for the time of the closure, in which all parts are done.
       guard let base = bytes.baseAddress else { return 0 }
-      return unsafe sumOfParts(base, byteCount: byteCount, pattern: pattern, passes: 1)
+      return unsafe sumOfParts(
+        base, byteCount: byteCount, partCount: pieceCount, pattern: pattern, passes: 1)
     }
   }
 
@@ -74,7 +76,8 @@ import WasmRuntime
     // SAFETY: the buffer is never empty.
     let base = unsafe Place(buffer.baseAddress!)
     if traffic == .read {
-      return unsafe sumOfParts(base.address, byteCount: byteCount, pattern: pattern, passes: passes)
+      return unsafe sumOfParts(
+        base.address, byteCount: byteCount, partCount: workers.threadCount, pattern: pattern, passes: passes)
     }
     let part = byteCount / workers.threadCount & ~63
     workers.run(pieceCount: workers.threadCount) { _, piece in
@@ -92,13 +95,17 @@ import WasmRuntime
     return 0
   }
 
-  private func sumOfParts(_ base: UnsafeRawPointer, byteCount: Int, pattern: ReadPattern, passes: Int) -> UInt32 {
+  private var pieceCount: Int { workers.threadCount == 1 ? 1 : workers.threadCount * 8 }
+
+  private func sumOfParts(
+    _ base: UnsafeRawPointer, byteCount: Int, partCount: Int, pattern: ReadPattern, passes: Int
+  ) -> UInt32 {
     // SAFETY: the parts lie side by side in the caller's range, whole words each; the last takes the rest.
     let base = unsafe Place(UnsafeMutableRawPointer(mutating: base))
-    let (threads, sum) = (workers.threadCount, Total())
-    let part = byteCount / threads & ~3
-    workers.run(pieceCount: threads) { _, piece in
-      let count = piece == threads - 1 ? byteCount - piece * part : part
+    let sum = Total()
+    let part = byteCount / partCount & ~3
+    workers.run(pieceCount: partCount) { _, piece in
+      let count = piece == partCount - 1 ? byteCount - piece * part : part
       sum.add(unsafe tk_probe_read(base.address + piece * part, count, CInt(pattern.streams), pattern.ahead, passes))
     }
     return sum.value
@@ -106,19 +113,19 @@ import WasmRuntime
 
   // MARK: Arithmetic
 
-  /// Multiply-adds of f32 in registers, on every thread.
+  /// Multiply-adds of f32 in registers, so many turns for each thread.
   /// - Returns: operations done, two for each multiply-add.
   package func floatOperations(turns: Int) -> Double {
-    operations {
+    operations(turns) { turns in
       var sum: Float = 0
       // SAFETY: the result is this closure's own variable.
       return unsafe tk_probe_float(&sum, 0.5, 1, turns)
     }
   }
 
-  /// Dot products of 8-bit integers in registers, as the products with quantised weights compute them, on every thread.
+  /// Dot products of 8-bit integers in registers, as the products with quantised weights compute them, likewise.
   package func integerOperations(turns: Int) -> Double {
-    operations {
+    operations(turns) { turns in
       var sum: UInt32 = 0
       // SAFETY: as above.
       return unsafe tk_probe_integer(&sum, 7, 3, turns)
@@ -134,9 +141,11 @@ import WasmRuntime
     }
   }
 
-  private func operations(_ body: @escaping @Sendable () -> Int) -> Double {
-    let total = Total()
-    workers.run(pieceCount: workers.threadCount) { _, _ in total.addOperations(body()) }
+  private func operations(_ turns: Int, _ body: @escaping @Sendable (_ turns: Int) -> Int) -> Double {
+    let (total, all, pieces) = (Total(), turns * workers.threadCount, pieceCount)
+    workers.run(pieceCount: pieces) { _, piece in
+      total.addOperations(body(all * (piece + 1) / pieces - all * piece / pieces))
+    }
     return Double(total.operations)
   }
 }
