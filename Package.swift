@@ -106,7 +106,10 @@ let package = Package(
     .executableTarget(name: "InstructionGenerator", dependencies: ["InstructionDescription"], swiftSettings: strict),
 
     // Tests
-    .target(name: "_TestSupport", path: "Tests/_TestSupport", swiftSettings: strict),
+    // Takes the allocator's place in the test executable, to count: nothing else may depend on it.
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: optimized),
+    .target(
+      name: "_TestSupport", dependencies: ["CAllocationCounter", "VirtualMemory"], path: "Tests/_TestSupport", swiftSettings: strict),
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "WebAssemblyText", "BinaryReading", "_TestSupport"], swiftSettings: strict),
@@ -137,10 +140,15 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "BinderyTests",
-      dependencies: ["Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tokenizers", "WasmRuntime", "WebAssembly", "_TestSupport"],
+      dependencies: [
+        "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tokenizers", "VirtualMemory", "WasmRuntime", "WebAssembly",
+        "_TestSupport",
+      ],
       swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand"], swiftSettings: strict),
-    .testTarget(name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "_TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "CAllocationCounter", "_TestSupport"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <time.h>
 
 int bindery_processor_number(int index) {
@@ -35,4 +36,17 @@ double bindery_thread_processor_seconds(void) {
   struct timespec time;
   if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) return 0;
   return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+int bindery_thread_fault_counts(int64_t *minor, int64_t *major) {
+#if defined(__linux__)
+  struct rusage usage;
+  if (getrusage(RUSAGE_THREAD, &usage) != 0) return errno;
+  *minor = usage.ru_minflt;
+  *major = usage.ru_majflt;
+  return 0;
+#else
+  (void)minor, (void)major;
+  return ENOTSUP;
+#endif
 }
