@@ -32,7 +32,12 @@ public final class Host: Sendable {
 
   /// Cheap: nothing is opened, compiled or started before it is needed.
   /// - Throws: `malformedInput` if an option is out of its range.
-  public init(options: HostOptions = .init()) throws(BinderyError) {
+  public convenience init(options: HostOptions = .init()) throws(BinderyError) {
+    try self.init(options: options, engine: EngineConfiguration())
+  }
+
+  /// The same with an engine that counts what it executes, or uses other handlers. With `consumesFuel`, sessions get all there is.
+  package init(options: HostOptions, engine configuration: EngineConfiguration) throws(BinderyError) {
     let threadCount = options.threadCount ?? WorkerPool.threadCountDefault
     guard threadCount >= 1, threadCount <= WorkerPool.threadCountMax else {
       throw BinderyError(
@@ -43,7 +48,7 @@ public final class Host: Sendable {
     }
     self.options = options
     self.threadCount = threadCount
-    engine = Engine()
+    engine = Engine(configuration: configuration)
     workers = WorkerPool(threadCount: threadCount)
   }
 

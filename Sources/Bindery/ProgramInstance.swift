@@ -10,6 +10,10 @@ final class ProgramInstance {
   private let instance: Instance
   private let memory: Memory
   private let functions: Functions
+  // Used again by every call and pass: decoding a token allocates nothing here.
+  private var arguments: [Value] = []
+  private var results: [Value] = []
+  private var request: [Int32] = []
 
   let vocabularySize: Int
   let contextLength: Int
@@ -44,6 +48,7 @@ final class ProgramInstance {
     var resources = ResourceLimits()
     resources.memoryByteCountMax = min(1 << 30, options.sessionMemoryByteCountMax ?? .max)
     store = Store(engine: model.host.engine, limits: resources)
+    if model.host.engine.configuration.consumesFuel { store.fuel = .max }
     do {
       var imports = Imports()
       for name in TensorOperation.MemoryName.allCases {
@@ -89,48 +94,58 @@ final class ProgramInstance {
     }
   }
 
+  /// Instructions executed so far, where the engine counts them; 0 elsewhere.
+  var instructionCount: Int64 { store.engine.configuration.consumesFuel ? .max - store.fuel : 0 }
+
   // MARK: Sequences
 
   /// Opens a sequence of up to `contextLength` positions. Reserves addresses in the cache; maps nothing.
   func openSequence(contextLength: Int) throws(BinderyError) -> Int32 {
-    let result = try Self.call(functions.sequenceOpen, "sequence_open", .i32(Int32(clamping: contextLength)))
+    let result = try call(functions.sequenceOpen, "sequence_open", .i32(Int32(clamping: contextLength)))
     guard let number = result.i32.map({ Int32(bitPattern: $0) }), number >= 0 else { throw programError("sequence_open") }
     return number
   }
 
   /// Forgets positions from `position` on.
   func trimSequence(_ sequence: Int32, to position: Int) throws(BinderyError) {
-    let result = try Self.call(functions.sequenceTrim, "sequence_trim", .i32(sequence), .i32(Int32(clamping: position)))
+    let result = try call(functions.sequenceTrim, "sequence_trim", .i32(sequence), .i32(Int32(clamping: position)))
     guard result.i32 == 0 else { throw programError("sequence_trim") }
   }
 
   func closeSequence(_ sequence: Int32) throws(BinderyError) {
-    let result = try Self.call(functions.sequenceClose, "sequence_close", .i32(sequence))
+    let result = try call(functions.sequenceClose, "sequence_close", .i32(sequence))
     guard result.i32 == 0 else { throw programError("sequence_close") }
   }
 
   // MARK: Passes
 
   /// Runs one pass: rows of tokens at consecutive positions of one sequence.
-  /// - Parameter outputs: indices of the rows whose logits are wanted, ascending.
+  /// - Parameter outputs: the rows whose logits are wanted.
   /// - Returns: the scratch address of the logits `[outputs.count, vocabularySize]`, valid until the scratch is discarded.
   func forward(
-    tokens: ArraySlice<Int32>, firstPosition: Int, sequence: Int32, outputs: [Int32]
+    tokens: ArraySlice<Int32>, firstPosition: Int, sequence: Int32, outputs: Range<Int>
   ) throws(BinderyError) -> UInt64 {
-    let begin = try Self.call(
+    let begin = try call(
       functions.passBegin, "pass_begin", .i32(Int32(clamping: tokens.count)), .i32(Int32(clamping: outputs.count)))
-    guard var address = begin.i64, address != .max else { throw programError("pass_begin") }
-    let positions = (0..<tokens.count).map { Int32(truncatingIfNeeded: firstPosition + $0) }
-    do {
-      for array in [Array(tokens), positions, [Int32](repeating: sequence, count: tokens.count), outputs] {
-        try memories.scratch.write(elements: array, address: address)
-        address += UInt64(array.count * 4 + 63) / 64 * 64
-      }
-    } catch {
+    guard let address = begin.i64, address != .max else { throw programError("pass_begin") }
+    request.removeAll(keepingCapacity: true)
+    request.append(contentsOf: tokens)
+    padRequest()
+    for row in 0..<tokens.count { request.append(Int32(truncatingIfNeeded: firstPosition + row)) }
+    padRequest()
+    for _ in 0..<tokens.count { request.append(sequence) }
+    padRequest()
+    for row in outputs { request.append(Int32(truncatingIfNeeded: row)) }
+    do { try memories.scratch.write(elements: request, address: address) } catch {
       throw BinderyError(.trap, "the model program gave a request block outside its scratch memory: \(error)", cause: error)
     }
-    guard let logits = try Self.call(functions.forward, "forward").i64, logits != .max else { throw programError("forward") }
+    guard let logits = try call(functions.forward, "forward").i64, logits != .max else { throw programError("forward") }
     return logits
+  }
+
+  /// The arrays of a request start at multiples of 64 bytes.
+  private func padRequest() {
+    while request.count % 16 != 0 { request.append(0) }
   }
 
   /// One row of logits, in place.
@@ -177,7 +192,21 @@ final class ProgramInstance {
     }
   }
 
-  /// Calls a function that has one result.
+  /// Calls a function that has one result. Allocates nothing.
+  private func call(
+    _ function: Function, _ name: StaticString, _ first: Value? = nil, _ second: Value? = nil
+  ) throws(BinderyError) -> Value {
+    arguments.removeAll(keepingCapacity: true)
+    if let first { arguments.append(first) }
+    if let second { arguments.append(second) }
+    do throws(WasmError) {
+      try function.call(arguments, results: &results)
+      guard let result = results.first else { throw WasmError.argumentMismatch("\(name) has no result") }
+      return result
+    } catch { throw BinderyError(error, doing: "the model program failed in \(name)") }
+  }
+
+  /// The same while the program is being set up.
   private static func call(_ function: Function, _ name: String, _ arguments: Value...) throws(BinderyError) -> Value {
     do throws(WasmError) {
       guard let result = try function(arguments).first else {

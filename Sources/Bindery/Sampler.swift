@@ -8,6 +8,9 @@ public struct Sampler: Sendable {
   private var recent: [Int32] = []
   private var adjusted: [Float] = []
   private var heap: [Int32] = []
+  // Room that is used again: choosing a token allocates nothing after the first.
+  private var seen: Set<Int32> = []
+  private var kept: [(token: Int32, logit: Float)] = []
 
   public init(_ options: SamplingOptions) {
     self.options = options
@@ -57,7 +60,8 @@ public struct Sampler: Sendable {
 
   private mutating func applyRepeatPenalty() {
     guard options.repeatPenalty != 1 else { return }
-    for token in Set(recent) where token >= 0 && Int(token) < adjusted.count {
+    seen.removeAll(keepingCapacity: true)
+    for token in recent where token >= 0 && Int(token) < adjusted.count && seen.insert(token).inserted {
       let logit = adjusted[Int(token)]
       adjusted[Int(token)] = logit > 0 ? logit / options.repeatPenalty : logit * options.repeatPenalty
     }
@@ -81,7 +85,7 @@ public struct Sampler: Sendable {
 
   /// Pops tokens in descending order of probability while top-k, top-p and min-p keep them, then draws among those.
   private mutating func drawFromKept(maximum: Float) -> Int32? {
-    var kept: [(token: Int32, logit: Float)] = []
+    kept.removeAll(keepingCapacity: true)
     let limit = options.topK > 0 ? min(options.topK, adjusted.count) : adjusted.count
     buildHeap()
     // top-p is measured among the tokens that top-k kept, so its total is known only when top-k is off or the k are popped.

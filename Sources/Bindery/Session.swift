@@ -91,6 +91,15 @@ public final class Session: Sendable {
     }
   }
 
+  /// Gives `body` one pass over `rowCount` rows after `contextCount` positions, to be run and taken back as often as it likes: for
+  /// tests, which count what a pass costs. What `step` returns is the number of instructions executed so far, where the engine
+  /// counts them. Forgets the conversation.
+  package func withRepeatablePass<Result>(
+    rowCount: Int, contextCount: Int, _ body: (_ step: (PassStep) throws(BinderyError) -> Int64) throws -> Result
+  ) throws -> Result {
+    try state.use { state in try state.withRepeatablePass(rowCount: rowCount, contextCount: contextCount, body) }
+  }
+
   /// The memory that the weights are in: for tests.
   package var weightsMemory: Memory { model.weights.memory }
 

@@ -55,7 +55,7 @@ struct SessionState {
     var firstTokenTime = start
     do throws(BinderyError) {
       let reused = try prepare(for: request.promptTokens)
-      var logits = try prefill(request.promptTokens, from: reused)
+      var logits = try prefill(request.promptTokens[...], from: reused)
       let prefillSeconds = (clock.now - start).seconds
       result.timings.prefillTokensPerSecond = rate(request.promptTokens.count - reused, prefillSeconds)
       var isPrefill = true
@@ -89,7 +89,7 @@ struct SessionState {
           result.finishReason = .cancelled
           break
         }
-        logits = try pass([token][...], outputs: [0])
+        logits = try pass(result.tokens.suffix(1), outputs: 0..<1)
       }
     } catch {
       guard isInterruption(error) else { throw fail(error) }
@@ -159,7 +159,7 @@ struct SessionState {
         if isCancelled() { throw BinderyError(.environment, "the scoring was cancelled") }
         let start = cachedTokens.count
         let rows = min(rowCountMax, tokens.count - 1 - start)
-        let logits = try pass(tokens[start..<start + rows], outputs: (0..<rows).map { Int32($0) })
+        let logits = try pass(tokens[start..<start + rows], outputs: 0..<rows)
         for row in 0..<rows {
           let next = tokens[start + row + 1]
           let score = try program.withLogits(logits, row: row) { Logits.logProbability(of: next, $0) ?? -.infinity }
@@ -184,13 +184,13 @@ struct SessionState {
     let tokens = (0..<contextCount + rowCount * passCount).map { Int32($0 * 7919 % program.vocabularySize) }
     try check(tokens)
     _ = try prepare(for: [])
-    if contextCount > 0 { _ = try prefill(Array(tokens[..<contextCount]), from: 0) }
+    if contextCount > 0 { _ = try prefill(tokens[..<contextCount], from: 0) }
     discardScratch(after: .everything)
     let clock = ContinuousClock()
     let start = clock.now
     for _ in 0..<passCount {
       let count = cachedTokens.count
-      _ = try prefill(Array(tokens[..<(count + rowCount)]), from: count)
+      _ = try prefill(tokens[..<(count + rowCount)], from: count)
       discardScratch(after: rowCount > 1 ? .prefill : .decode)
     }
     let seconds = (clock.now - start).seconds
@@ -208,7 +208,7 @@ struct SessionState {
     let tokens = (0..<contextCount + rowCount).map { Int32($0 * 7919 % program.vocabularySize) }
     try check(tokens)
     _ = try prepare(for: [])
-    if contextCount > 0 { _ = try prefill(Array(tokens[..<contextCount]), from: 0) }
+    if contextCount > 0 { _ = try prefill(tokens[..<contextCount], from: 0) }
     let scratch = program.memories.scratch
     var measurements: [PassMeasurement] = []
     for discards in discards {
@@ -225,7 +225,7 @@ struct SessionState {
       }
       let faultCount = (try? ProcessMemory.minorFaultCount()) ?? 0
       let start = now()
-      _ = try prefill(tokens, from: contextCount)
+      _ = try prefill(tokens[...], from: contextCount)
       measurement.seconds = now() - start
       measurement.minorFaultCount = ((try? ProcessMemory.minorFaultCount()) ?? 0) - faultCount
       measurement.residentByteCount = (try? scratch.residentByteCount()) ?? 0
@@ -233,6 +233,31 @@ struct SessionState {
     }
     abandonSequence()
     return measurements
+  }
+
+  /// Gives `body` one pass over `rowCount` rows after `contextCount` positions, to be run and taken back as often as it likes: each
+  /// is the same work, in the same places. What `step` returns is the number of instructions executed so far.
+  mutating func withRepeatablePass<Result>(
+    rowCount: Int, contextCount: Int, _ body: (_ step: (PassStep) throws(BinderyError) -> Int64) throws -> Result
+  ) throws -> Result {
+    let tokens = (0..<contextCount + rowCount).map { Int32($0 * 7919 % program.vocabularySize) }
+    try check(tokens)
+    _ = try prepare(for: [])
+    if contextCount > 0 { _ = try prefill(tokens[..<contextCount], from: 0) }
+    defer { abandonSequence() }
+    return try body { (step) throws(BinderyError) in
+      switch step {
+      case .pass:
+        _ = try prefill(tokens[...], from: contextCount)
+        discardScratch(after: rowCount > 1 ? .prefill : .decode)
+      case .rewind:
+        guard let sequence else { preconditionFailure("the sequence is open until the body has returned") }
+        try program.trimSequence(sequence, to: contextCount)
+        cachedTokens.removeLast(cachedTokens.count - contextCount)
+      case .discard: discardScratch()
+      }
+      return program.instructionCount
+    }
   }
 
   // MARK: Passes
@@ -243,7 +268,7 @@ struct SessionState {
   private mutating func prepare(for prompt: [Int32]) throws(BinderyError) -> Int {
     guard let sequence else {
       self.sequence = try program.openSequence(contextLength: program.contextLength)
-      cachedTokens = []
+      cachedTokens.removeAll(keepingCapacity: true)
       return 0
     }
     var common = 0
@@ -257,19 +282,19 @@ struct SessionState {
 
   /// Brings the prompt into the cache, in passes of limited size.
   /// - Returns: where the logits of its last token are.
-  private mutating func prefill(_ prompt: [Int32], from reused: Int) throws(BinderyError) -> UInt64 {
+  private mutating func prefill(_ prompt: ArraySlice<Int32>, from reused: Int) throws(BinderyError) -> UInt64 {
     var start = reused
     while true {
       let end = min(prompt.count, start + options.prefillRowCountMax)
       let isLast = end == prompt.count
-      let logits = try pass(prompt[start..<end], outputs: isLast ? [Int32(end - start - 1)] : [])
+      let logits = try pass(prompt[start..<end], outputs: isLast ? end - start - 1..<end - start : 0..<0)
       if isLast { return logits }
       discardScratch(after: .prefill)
       start = end
     }
   }
 
-  private mutating func pass(_ tokens: ArraySlice<Int32>, outputs: [Int32]) throws(BinderyError) -> UInt64 {
+  private mutating func pass(_ tokens: ArraySlice<Int32>, outputs: Range<Int>) throws(BinderyError) -> UInt64 {
     guard let sequence else { preconditionFailure("a sequence is opened before the first pass") }
     touched = touched != .more && tokens.count == 1 && outputs.count == 1 ? .decode : .more
     let logits = try program.forward(
@@ -333,7 +358,7 @@ struct SessionState {
     program.store.setTimeLimit(nil)
     program.store.interruptHandle.reset()
     self.sequence = nil
-    cachedTokens = []
+    cachedTokens.removeAll(keepingCapacity: true)
     do throws(BinderyError) { try program.closeSequence(sequence) } catch { failure = error }
   }
 
@@ -350,6 +375,9 @@ struct SessionState {
 
   private func rate(_ count: Int, _ seconds: Double) -> Double { count > 0 && seconds > 0 ? Double(count) / seconds : 0 }
 }
+
+/// What a test does with a pass: run it, forget its positions, give its activations back.
+package enum PassStep { case pass, rewind, discard }
 
 extension Duration {
   /// As a number of seconds.

@@ -65,18 +65,11 @@ public enum TensorModule {
   /// With several workers, the operations that have slices are split over kernel instances; the others stay linked directly.
   private static func defineSplit(_ imports: inout Imports, _ store: Store, _ provider: WasmProvider) {
     for slice in TensorOperation.all {
-      guard let whole = slice.sliceOf.flatMap(TensorOperation.named) else { continue }
+      guard let whole = slice.sliceOf.flatMap(TensorOperation.named), let operation = WasmProvider.Operation(rawValue: whole.name)
+      else { continue }
       let types = whole.parameters.map(\.kind.valueType)
       let function = Function(store: store, type: whole.functionType, name: "tensor.\(whole.name)") { _, arguments, _ in
-        try provider.perform(
-          whole.name,
-          types.enumerated().map { index, type in
-            switch type {
-            case .i32: .i32(arguments.i32(index))
-            case .i64: .i64(arguments.i64(index))
-            case .f32: .f32(arguments.f32(index).bitPattern)
-            }
-          })
+        try provider.perform(operation, types: types, arguments)
       }
       imports.define(module: name, name: whole.name, .function(function))
     }

@@ -5,31 +5,68 @@ import WasmRuntime
 ///
 /// An instance belongs to one worker and runs on one thread at a time; the workers write disjoint parts of the output, and no
 /// page state changes while they run. Operations without slices never come here: they are linked directly.
-final class WasmProvider {
-  /// The kernel instance of one worker, in a store of its own.
-  private struct Lane: @unchecked Sendable {
-    // Unchecked: a lane is used by the worker of its index only, one operation at a time.
+///
+/// Nothing is allocated per operation: each lane keeps the arguments of its calls, and one closure, made once, does a piece of
+/// whatever operation is in progress.
+@safe final class WasmProvider {
+  /// The kernel instance of one worker, in a store of its own, and the arguments of its calls: those of the whole operation, then
+  /// those that say which part.
+  private final class Lane: @unchecked Sendable {
+    // Unchecked: a lane is used by the worker of its index only, one operation at a time; between operations by the caller.
     let matmul: Function
     let attention: Function
+    var arguments: [Value] = []
+    private var results: [Value] = []
+
+    init(matmul: Function, attention: Function) {
+      self.matmul = matmul
+      self.attention = attention
+    }
+
+    func call(_ operation: Operation) throws(WasmError) {
+      try (operation == .matmul ? matmul : attention).call(arguments, results: &results)
+    }
+
+    /// The last arguments, which say what part of the operation a call does: columns, or rows and heads.
+    func setSlice(_ first: Int, _ count: Int, firstHead: Int, headCount: Int) {
+      set(first, 4)
+      set(count, 3)
+      set(firstHead, 2)
+      set(headCount, 1)
+    }
+
+    func setSlice(_ first: Int, _ count: Int) {
+      set(first, 2)
+      set(count, 1)
+    }
+
+    private func set(_ count: Int, _ placeFromEnd: Int) {
+      arguments[arguments.count - placeFromEnd] = .i32(UInt32(truncatingIfNeeded: count))
+    }
   }
 
-  /// An argument of a call, free to travel to another thread.
-  enum Scalar: Sendable {
-    case i32(UInt32)
-    case i64(UInt64)
-    case f32(UInt32)
+  /// The operations that have slices.
+  enum Operation: String {
+    case matmul, attention
 
-    var value: Value {
-      switch self {
-      case .i32(let value): .i32(value)
-      case .i64(let value): .i64(value)
-      case .f32(let bits): .f32(bits)
-      }
-    }
+    var sliceParameterCount: Int { self == .matmul ? 2 : 4 }
+  }
+
+  private struct Job {
+    var operation = Operation.matmul
+    /// Of a product: output columns. Of attention: rows.
+    var count = 0
+    var countPerPiece = 1
+    var groupCount = 1
+    var headsPerPiece = 0
   }
 
   private let lanes: [Lane]
   private let workers: WorkerPool
+  private let failure = FirstFailure()
+  /// Written before the pool starts on it, and read by the pool's threads.
+  private var job = Job()
+  private var doPiece: WorkerPool.Body = { _, _ in }
 
   init(
     kernels: KernelModule, engine: Engine, memories: ProgramMemories, workers: WorkerPool,
@@ -45,68 +82,76 @@ final class WasmProvider {
       lanes.append(Lane(matmul: matmul, attention: attention))
     }
     self.lanes = lanes
+    // SAFETY: pieces are done only inside `perform`, so while this object is in use. A thread of the pool may keep the closure
+    // for a moment longer, but does not call it.
+    let this = unsafe UnretainedProvider(reference: Unmanaged.passUnretained(self))
+    doPiece = { worker, piece in unsafe this.reference._withUnsafeGuaranteedRef { $0.perform(piece, on: worker) } }
   }
 
   /// Executes one operation with the arguments of the model program's call.
   /// - Throws: the trap of the first slice that failed, by order of pieces.
-  func perform(_ name: String, _ arguments: [Scalar]) throws(WasmError) {
-    switch name {
-    case "matmul": try matmul(arguments)
-    default: try attention(arguments)
+  func perform(_ operation: Operation, types: [ScalarType], _ arguments: Arguments) throws(WasmError) {
+    for lane in lanes {
+      lane.arguments.removeAll(keepingCapacity: true)
+      for (index, type) in types.enumerated() {
+        switch type {
+        case .i32: lane.arguments.append(.i32(arguments.i32(index)))
+        case .i64: lane.arguments.append(.i64(arguments.i64(index)))
+        case .f32: lane.arguments.append(.f32(arguments.f32(index).bitPattern))
+        }
+      }
+      for _ in 0..<operation.sliceParameterCount { lane.arguments.append(.i32(UInt32(0))) }
+    }
+    job.operation = operation
+    switch operation {
+    case .matmul:
+      job.count = Self.count(arguments.i32(6))
+      // Multiples of 8 columns suit every kernel; four pieces per thread keep the pieces' fixed costs small.
+      job.countPerPiece = max(8, (job.count / (workers.threadCount * 4) + 7) / 8 * 8)
+      try run(max(1, (job.count + job.countPerPiece - 1) / job.countPerPiece))
+    case .attention:
+      let (heads, keyValueHeads) = (Self.count(arguments.i32(9)), Self.count(arguments.i32(10)))
+      job.count = Self.count(arguments.i32(8))
+      guard keyValueHeads > 0, heads % keyValueHeads == 0 else {
+        // Let the kernel say what is wrong.
+        lanes[0].setSlice(0, job.count, firstHead: 0, headCount: heads)
+        return try lanes[0].call(.attention)
+      }
+      job.countPerPiece = 8
+      job.groupCount = keyValueHeads
+      job.headsPerPiece = heads / keyValueHeads
+      try run((job.count + job.countPerPiece - 1) / job.countPerPiece * keyValueHeads)
     }
   }
 
-  private func matmul(_ arguments: [Scalar]) throws(WasmError) {
-    let columnsOut = Self.count(arguments[6])
-    // Multiples of 8 columns suit every kernel; four pieces per thread keep the pieces' fixed costs small.
-    let columnsPerPiece = max(8, (columnsOut / (workers.threadCount * 4) + 7) / 8 * 8)
-    let pieceCount = max(1, (columnsOut + columnsPerPiece - 1) / columnsPerPiece)
-    try run(pieceCount) { lane, piece throws(WasmError) in
-      let first = piece * columnsPerPiece
-      let slice = [Self.value(first), Self.value(min(columnsPerPiece, columnsOut - first))]
-      try lane.matmul((arguments + slice).map(\.value))
-    }
+  private func run(_ pieceCount: Int) throws(WasmError) {
+    workers.run(pieceCount: pieceCount, doPiece)
+    if let error = failure.take() { throw error }
   }
 
-  private func attention(_ arguments: [Scalar]) throws(WasmError) {
-    let (rows, heads, keyValueHeads) = (Self.count(arguments[8]), Self.count(arguments[9]), Self.count(arguments[10]))
-    guard keyValueHeads > 0, heads % keyValueHeads == 0 else {
-      // Let the kernel say what is wrong.
-      let slice = [Self.value(0), Self.value(rows), Self.value(0), Self.value(heads)]
-      try lanes[0].attention((arguments + slice).map(\.value))
-      return
+  private func perform(_ piece: Int, on worker: Int) {
+    let lane = lanes[worker]
+    switch job.operation {
+    case .matmul:
+      let first = piece * job.countPerPiece
+      lane.setSlice(first, min(job.countPerPiece, job.count - first))
+    case .attention:
+      let row = piece / job.groupCount * job.countPerPiece
+      lane.setSlice(
+        row, min(job.countPerPiece, job.count - row), firstHead: piece % job.groupCount * job.headsPerPiece,
+        headCount: job.headsPerPiece)
     }
-    let rowsPerPiece = 8
-    let rowPieceCount = (rows + rowsPerPiece - 1) / rowsPerPiece
-    let headsPerPiece = heads / keyValueHeads
-    try run(rowPieceCount * keyValueHeads) { lane, piece throws(WasmError) in
-      let row = piece / keyValueHeads * rowsPerPiece
-      let slice = [
-        Self.value(row), Self.value(min(rowsPerPiece, rows - row)), Self.value(piece % keyValueHeads * headsPerPiece),
-        Self.value(headsPerPiece),
-      ]
-      try lane.attention((arguments + slice).map(\.value))
-    }
-  }
-
-  private func run(
-    _ pieceCount: Int, _ body: @escaping @Sendable (Lane, Int) throws(WasmError) -> Void
-  ) throws(WasmError) {
-    let failure = FirstFailure()
-    let lanes = lanes
-    workers.run(pieceCount: pieceCount) { worker, piece in
-      do throws(WasmError) { try body(lanes[worker], piece) } catch { failure.record(error, piece: piece) }
-    }
-    if let error = failure.error { throw error }
+    do throws(WasmError) { try lane.call(job.operation) } catch { failure.record(error, piece: piece) }
   }
 
   /// i32 as a count; a negative one becomes 0 pieces of work and is refused by the kernel.
-  private static func count(_ scalar: Scalar) -> Int {
-    guard case .i32(let bits) = scalar else { preconditionFailure("the signature has an i32 here") }
-    return max(0, Int(Int32(bitPattern: bits)))
-  }
+  private static func count(_ bits: UInt32) -> Int { max(0, Int(Int32(bitPattern: bits))) }
+}
 
-  private static func value(_ count: Int) -> Scalar { .i32(UInt32(truncatingIfNeeded: count)) }
+/// The provider, for the closure that it owns itself.
+@safe private struct UnretainedProvider: @unchecked Sendable {
+  // Unchecked: see `WasmProvider.job`.
+  let reference: Unmanaged<WasmProvider>
 }
 
 /// The failure of the lowest piece: the same whatever thread was first.
@@ -117,5 +162,11 @@ private final class FirstFailure: Sendable {
     state.withLock { if $0 == nil || piece < $0!.piece { $0 = (piece, error) } }
   }
 
-  var error: WasmError? { state.withLock { $0?.error } }
+  /// The failure, which is forgotten.
+  func take() -> WasmError? {
+    state.withLock { state in
+      defer { state = nil }
+      return state?.error
+    }
+  }
 }

@@ -14,7 +14,11 @@ struct BytePairEncoder {
   /// From this many symbols on the heap is the faster way.
   private static let heapSymbolCountMin = 40
 
-  init(_ merges: MergeTable) { self.merges = merges }
+  init(_ merges: MergeTable) {
+    self.merges = merges
+    symbols.reserveCapacity(Self.heapSymbolCountMin)
+    ranks.reserveCapacity(Self.heapSymbolCountMin)
+  }
 
   /// Empties the word.
   mutating func begin() { symbols.removeAll(keepingCapacity: true) }

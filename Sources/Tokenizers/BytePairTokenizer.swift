@@ -52,6 +52,12 @@ public struct BytePairTokenizer: Tokenizer {
     return Array(table.bytes[table.range(of: Int(id.rawValue))])
   }
 
+  public func appendBytes(of id: TokenID, to bytes: inout [UInt8]) -> Bool {
+    guard 0..<Int32(table.count) ~= id.rawValue else { return false }
+    bytes += table.bytes[table.range(of: Int(id.rawValue))]
+    return true
+  }
+
   public func kind(of id: TokenID) -> TokenKind? {
     guard 0..<Int32(table.count) ~= id.rawValue else { return nil }
     return table.kinds[Int(id.rawValue)]

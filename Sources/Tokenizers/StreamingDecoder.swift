@@ -16,7 +16,7 @@ public struct StreamingDecoder {
   public mutating func push(_ id: TokenID) -> String {
     let kind = tokenizer.kind(of: id)
     if !renderSpecial, kind == .control || kind == .unknown { return "" }
-    pending += tokenizer.bytes(of: id) ?? [0xFF]
+    if !tokenizer.appendBytes(of: id, to: &pending) { pending.append(0xFF) }
     let incomplete = Self.incompleteByteCount(pending)
     defer { pending.removeFirst(pending.count - incomplete) }
     return String(decoding: pending.dropLast(incomplete), as: UTF8.self)

@@ -10,6 +10,9 @@ public protocol Tokenizer: Sendable {
   /// The bytes that a token stands for: not always whole characters. Nil for a number that is no token.
   func bytes(of id: TokenID) -> [UInt8]?
 
+  /// Appends the bytes that a token stands for; false, and nothing appended, for a number that is no token.
+  func appendBytes(of id: TokenID, to bytes: inout [UInt8]) -> Bool
+
   /// Nil for a number that is no token.
   func kind(of id: TokenID) -> TokenKind?
 
@@ -28,6 +31,12 @@ public protocol Tokenizer: Sendable {
 
 extension Tokenizer {
   public var addsSpacePrefix: Bool { false }
+
+  public func appendBytes(of id: TokenID, to bytes: inout [UInt8]) -> Bool {
+    guard let found = self.bytes(of: id) else { return false }
+    bytes += found
+    return true
+  }
 
   /// The text of ids; ill-formed UTF-8 becomes U+FFFD, and so does a number that is no token.
   /// - Parameter renderSpecial: whether control tokens are spelled out, or give no text.

@@ -13,6 +13,7 @@ public final class CompiledModule: @unchecked Sendable {
   public let engine: Engine
   public let module: Module
   let names: NameSection
+  let exportsByName: [Name: Export]
   /// The engine's number of each function type: equal types have equal numbers.
   let typeNumbers: [UInt32]
   /// One per function that the module defines.
@@ -55,6 +56,7 @@ public final class CompiledModule: @unchecked Sendable {
     self.engine = engine
     self.module = module
     self.names = module.readNames()
+    self.exportsByName = Dictionary(module.exports.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.typeNumbers = types
     unsafe self.code = code
     self.sourceMaps = functions.map { ($0.starts, $0.offsets) }

@@ -46,6 +46,15 @@ public struct Function {
   /// - Throws: `.argumentMismatch` if count or types are not those of `type`, `.trap` if the guest was stopped.
   @discardableResult
   public func callAsFunction(_ arguments: [Value]) throws(WasmError) -> [Value] {
+    var results: [Value] = []
+    try call(arguments, results: &results)
+    return results
+  }
+
+  /// The same for calls in a loop: with arrays that are used again, nothing is allocated per call.
+  /// - Parameter results: is emptied and filled with the results; empty after a throw.
+  public func call(_ arguments: [Value], results: inout [Value]) throws(WasmError) {
+    results.removeAll(keepingCapacity: true)
     guard arguments.count == type.parameters.count else {
       throw .argumentMismatch("expected \(type.parameters.count) arguments of \(type), found \(arguments.count)")
     }
@@ -55,7 +64,7 @@ public struct Function {
       }
       guard argument.belongs(to: store) else { throw .argumentMismatch("argument \(index): a function of another store") }
     }
-    return try unsafe store.run(pointer, type, arguments)
+    try unsafe store.run(pointer, type, arguments, &results)
   }
 
   @discardableResult

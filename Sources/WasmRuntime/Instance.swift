@@ -30,7 +30,7 @@ public final class Instance {
 
   /// What the module exports under a name.
   public subscript(export name: String) -> ExternalValue? {
-    guard let export = state.exportsByName[Name(name)] else { return nil }
+    guard let export = state.compiled.exportsByName[Name(name)] else { return nil }
     return value(of: export)
   }
 
@@ -83,7 +83,6 @@ final class InstanceState {
   /// References of the element segments that have not been dropped.
   var elementSegments: [[UInt64]] = []
   var dataSegmentIsDropped: [Bool]
-  let exportsByName: [Name: Export]
   private var registeredViewCount = 0
   /// What the view for references looks at.
   var selectedMemory: Memory?
@@ -94,8 +93,11 @@ final class InstanceState {
     self.compiled = compiled
     self.context = store.context
     self.store = store
-    self.exportsByName = Dictionary(module.exports.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.dataSegmentIsDropped = Array(repeating: false, count: module.dataSegments.count)
+    memories.reserveCapacity(module.memories.count)
+    tables.reserveCapacity(module.tables.count)
+    globals.reserveCapacity(module.globals.count)
+    elementSegments.reserveCapacity(module.elementSegments.count)
 
     // SAFETY: owned by this object; every cell is filled below, before the core sees the record.
     // One view more than there are memories: that for references.
@@ -265,7 +267,8 @@ final class InstanceState {
     for memory in memories[module.importedMemoryCount...] { memory.lockStaticSections() }
     if let start = module.startFunction {
       let pointer = unsafe UnsafePointer(functions[Int(start)]!)
-      _ = try unsafe store.run(pointer, module.functionType(at: Int(start)), [])
+      var results: [Value] = []
+      try unsafe store.run(pointer, module.functionType(at: Int(start)), [], &results)
     }
   }
 

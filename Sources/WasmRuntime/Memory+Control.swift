@@ -30,7 +30,7 @@ extension Memory {
     guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     try refuse(pages, address, byteCount) { $0 == .unmapped ? nil : .alreadyMapped }
-    return mapAnonymous([pages], protection)
+    return mapAnonymous(CollectionOfOne(pages), protection)
   }
 
   /// memory.unmap: pages become unmapped and their contents are lost; a file stays what it was. Unmapped pages are fine.
@@ -208,8 +208,7 @@ extension Memory {
   // MARK: Changes of state, under the lock
 
   /// Maps ranges that are unmapped now, all or none. False if a quota, the extent limit or the system refuses.
-  func mapAnonymous(_ ranges: [Range<UInt64>], _ protection: PageProtection) -> Bool {
-    let before = extents
+  func mapAnonymous(_ ranges: some Collection<Range<UInt64>>, _ protection: PageProtection) -> Bool {
     let wanted = ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
     guard admits(pageCount: wanted) else { return false }
     for (index, pages) in ranges.enumerated() {
@@ -220,8 +219,10 @@ extension Memory {
         // Another thread may be about to store where these pages were writable a moment ago: see `mirrors`.
         try reservation.replace(at: offset, byteCount: byteCount, access: hasOneUser ? protection.access : .readWrite)
       } catch {
-        for done in ranges[..<index] { dropHostPages(done) }
-        change { $0 = before }
+        for done in ranges.prefix(index) {
+          setPages(done, .unmapped)
+          dropHostPages(done)
+        }
         return false
       }
       setPages(pages, .mapped(.anonymous, protection))

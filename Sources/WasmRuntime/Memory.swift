@@ -183,11 +183,15 @@ public final class Memory: @unchecked Sendable {
     acquire()
     defer { release() }
     var total = 0
-    let runs = hasPageStates ? extents.extents.map(\.pages) : [0..<(byteCount >> pageByteCountLog2)]
-    for pages in runs {
+    func add(_ pages: Range<UInt64>) throws(VirtualMemoryError) {
       let from = Int(pages.lowerBound << pageByteCountLog2) / hostPageByteCount * hostPageByteCount
       let to = roundedUpToHostPage(pages.upperBound << pageByteCountLog2)
       total += try reservation.residentByteCount(at: from, byteCount: to - from)
+    }
+    if hasPageStates {
+      for extent in extents.extents { try add(extent.pages) }
+    } else {
+      try add(0..<(byteCount >> pageByteCountLog2))
     }
     return UInt64(total)
   }

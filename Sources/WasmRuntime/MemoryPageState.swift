@@ -50,6 +50,8 @@ struct PageExtent: Hashable, Sendable {
 struct PageExtentMap: Sendable {
   private(set) var extents: [PageExtent] = []
   private(set) var mappedPageCount: UInt64 = 0
+  /// Room for the extents that a change rebuilds, empty between changes: changing page states allocates nothing.
+  private var room: [PageExtent] = []
 
   /// The first extent that ends after `page`: the one that contains it, or else the next.
   func firstIndex(endingAfter page: UInt64) -> Int {
@@ -151,6 +153,7 @@ struct PageExtentMap: Sendable {
     if last < extents.count { last += 1 }
 
     var piece: [PageExtent] = []
+    swap(&piece, &room)
     func append(_ extent: PageExtent?) {
       guard let extent, !extent.pages.isEmpty else { return }
       if let previous = piece.last, extent.continues(previous) {
@@ -172,5 +175,7 @@ struct PageExtentMap: Sendable {
     mappedPageCount -= extents[first..<last].reduce(0) { $0 + ($1.pages.upperBound - $1.pages.lowerBound) }
     mappedPageCount += piece.reduce(0) { $0 + ($1.pages.upperBound - $1.pages.lowerBound) }
     extents.replaceSubrange(first..<last, with: piece)
+    piece.removeAll(keepingCapacity: true)
+    swap(&piece, &room)
   }
 }

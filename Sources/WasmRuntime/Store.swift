@@ -74,8 +74,10 @@ public final class Store {
 
   // MARK: Running
 
-  /// Calls a function of this store. Arguments have been checked against the type.
-  func run(_ function: UnsafePointer<bindery_function>, _ type: FunctionType, _ arguments: [Value]) throws(WasmError) -> [Value] {
+  /// Calls a function of this store and appends its results. Arguments have been checked against the type.
+  func run(
+    _ function: UnsafePointer<bindery_function>, _ type: FunctionType, _ arguments: [Value], _ results: inout [Value]
+  ) throws(WasmError) {
     // SAFETY: slots_top...slots_end is unused; its size is checked here for arguments and results, by the core for frames.
     let run = context.run
     let context = unsafe context.pointer
@@ -115,7 +117,10 @@ public final class Store {
       let place = unsafe wasHost || hasReturned ? (frame, nil) : (context.pointee.trap_frame!, context.pointee.trap_pc)
       throw .trap(unsafe takeTrap(code, frame: place.0, pc: place.1))
     }
-    return type.results.indices.map { unsafe Value(bits: values[$0].bits, type: type.results[$0], store: self) }
+    results.reserveCapacity(type.results.count)
+    for (index, type) in type.results.enumerated() {
+      results.append(unsafe Value(bits: values[index].bits, type: type, store: self))
+    }
   }
 
   /// The trap for a code of the core.
