@@ -92,20 +92,23 @@ final class OperationBench {
   }
 
   /// Calls an import of module `tensor`, as a model program would. What the native provider refuses is thrown as it is.
-  func call(_ name: String, _ arguments: Argument...) throws {
+  func call(_ name: String, _ arguments: Argument...) throws { try prepared(name, arguments)() }
+
+  /// The same, to be called again and again: the call itself makes no arrays.
+  func prepared(_ name: String, _ arguments: [Argument]) throws -> () throws -> Void {
     guard case .function(let function)? = imports["tensor", name] else { throw WasmError.argumentMismatch("no import \(name)") }
-    do throws(WasmError) {
-      try function(
-        zip(arguments, function.type.parameters).map { argument, type in
-          switch type {
-          case .i64: .i64(argument.bits)
-          case .f32: .f32(UInt32(truncatingIfNeeded: argument.bits))
-          default: .i32(UInt32(truncatingIfNeeded: argument.bits))
-          }
-        })
-    } catch {
-      if case .trap(let trap) = error, let misuse = trap.cause as? OperationMisuse { throw misuse }
-      throw error
+    let values: [Value] = zip(arguments, function.type.parameters).map { argument, type in
+      switch type {
+      case .i64: .i64(argument.bits)
+      case .f32: .f32(UInt32(truncatingIfNeeded: argument.bits))
+      default: .i32(UInt32(truncatingIfNeeded: argument.bits))
+      }
+    }
+    return {
+      do throws(WasmError) { try function(values) } catch {
+        if case .trap(let trap) = error, let misuse = trap.cause as? OperationMisuse { throw misuse }
+        throw error
+      }
     }
   }
 
