@@ -5,7 +5,8 @@ import Tensors
 /// The other side of binding: what it costs to *use* weights, by the kind of pages that hold them. Pages of a file against anonymous
 /// and huge pages; what the alignment to 2 MiB, the folios of the page cache and advice to the system give.
 ///
-/// Each kind is measured in a process of its own, in turns; figures are medians over rounds.
+/// Each kind is measured in a process of its own, in turns; figures are medians over rounds. Within a round, what happens once (getting
+/// ready, the first product) is measured once, and of what can be repeated (later products, passes, loads) the best counts.
 public struct PageBenchmark: Sendable {
   public struct Result: Codable, Sendable {
     let kind: PageKind
