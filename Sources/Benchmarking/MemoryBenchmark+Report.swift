@@ -166,6 +166,12 @@ extension MemoryBenchmark.Report {
     if let rate = discards.last(where: { $0.perSecondAsked != nil && $0.ratio > 0.99 })?.perSecondAsked {
       text += " So up to \(rate) discards a second cost no neighbour 1 %."
     }
+    // The rows with the most discards tell best what one takes: the others differ by little more than noise.
+    let often = neighbours.filter { $0.activity == "discard" && $0.perSecondAsked == nil && $0.perSecond > 0 && $0.ratio < 1 }
+    if let cost = often.map({ (1 - $0.ratio) / $0.perSecond }).max() {
+      text += " From the rows with discards as often as it goes, one takes up to \(Quantity.seconds.text(cost)) from a neighbour: "
+        + "1 % of its time at \(number.text(0.01 / cost)) a second."
+    }
     return text
       + " With discards as often as it goes each thread was on a processor for at least \(number.text(100 * together)) % of the "
       + "time; well below 100 % the machine was busy with something else, and this table is noise."

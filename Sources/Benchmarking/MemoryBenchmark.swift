@@ -8,8 +8,8 @@ public struct MemoryBenchmark: Sendable {
     public var turnCount = 24
     public var threadCount = 1
     public var rounds = 2
-    /// How long a neighbour is measured at a time; passes of one size take about twenty times that.
-    public var sampleSeconds = 0.35
+    /// How long a neighbour is measured at a time; passes of one size take about forty times that.
+    public var sampleSeconds = 0.18
     /// Arguments of this executable that lead to `MemoryWorker.run`.
     public var workerArguments: [String] = []
     public var folder = FileManager.default.temporaryDirectory.path
@@ -74,7 +74,7 @@ public struct MemoryBenchmark: Sendable {
     let passes = try respond(
       to: .passes(
         PassBenchmark.Request(
-          model: options.model, threadCount: options.threadCount, secondsPerSize: 20 * options.sampleSeconds)),
+          model: options.model, threadCount: options.threadCount, secondsPerSize: 40 * options.sampleSeconds)),
       PassBenchmark.Response.self)
     var measured: [MemoryWorker.Policy: [MemoryWorker.TraceResponse]] = [:]
     for round in 1...options.rounds {
@@ -90,7 +90,7 @@ public struct MemoryBenchmark: Sendable {
     let neighbours = try respond(
       to: .neighbours(
         NeighbourBenchmark.Request(
-          model: options.model, path: file.path, seconds: options.sampleSeconds, rounds: options.rounds + 1)),
+          model: options.model, path: file.path, seconds: options.sampleSeconds, rounds: 3 * options.rounds)),
       [NeighbourBenchmark.Result].self)
     return Report(
       model: options.model, passes: passes.passes, pageCost: passes.pageCost, results: Self.results(measured, passes.pageCost),

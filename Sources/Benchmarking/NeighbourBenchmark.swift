@@ -113,9 +113,11 @@ enum NeighbourBenchmark {
       _ = try passes.run(seconds: 0.05)
       let cases = cases(neighbour)
       var measured: [[Measurement]] = Array(repeating: [], count: cases.count)
-      for _ in 0..<request.rounds {
-        for (index, entry) in cases.enumerated() {
-          measured[index].append(try measure(passes, entry, request.seconds, processor: processors.1))
+      // Each round begins with another case, so that none is always the first or follows the same one at the same time.
+      for round in 0..<request.rounds {
+        for position in cases.indices {
+          let index = (position + round) % cases.count
+          measured[index].append(try measure(passes, cases[index], request.seconds, processor: processors.1))
         }
       }
       return zip(cases, measured).map { result(neighbour, passes, $0, $1, base: measured[0]) }

@@ -18,8 +18,8 @@ struct BenchMemoryCommand: ParsableCommand {
   var turns = 24
 
   @Option(
-    help: ArgumentHelp("How long a neighbour is measured at a time; passes of one size twenty times that.", valueName: "seconds"))
-  var sample = 0.35
+    help: ArgumentHelp("How long a neighbour is measured at a time; passes of one size forty times that.", valueName: "seconds"))
+  var sample = 0.18
 
   @Option(help: "Threads that work on one tensor operation.")
   var threads = 1
