@@ -130,6 +130,11 @@ public struct KernelBenchmark: Sendable {
         // Beside what is given as a share of them.
         guard provider == .native else { continue }
         loops.append(try ceiling.loop(entry, arguments, stage, position))
+        if entry.ring == nil {
+          // The loop has overwritten operands: the same ones at the same addresses again.
+          stage.reset()
+          _ = try entry.arguments(stage)
+        }
         peaks.append(ceiling.peak(entry.arithmetic))
       }
     }

@@ -4,19 +4,19 @@ import WasmRuntime
 
 /// What this machine gives to a plain loop that moves as many bytes as an operation, and to arithmetic in registers.
 ///
-/// Every figure is the best of two dozen short runs, of all of the loop's variants: what disturbs a loop only makes it slower, and
-/// no kernel should be faster. Kernels and loops take turns, so that a busy neighbour disturbs both.
+/// Every figure is the best of two dozen short runs, of all of the loop's variants: what disturbs a loop only makes it slower,
+/// and no kernel should be faster. Kernels and loops take turns, so that a busy neighbour disturbs both.
 struct KernelCeiling {
   private let probe: MachineProbe
   private let caches = CacheSizes()
   private let threadCount: Int
   /// Twice each pattern of reading.
   private static let runCount = 24
-  /// Larger operands are read from the stage's ring.
-  private static let bufferByteCount = 16 << 20
+  /// More than this is read from the stage's ring, less in its scratch.
+  private static let scratchByteCount = 16 << 20
 
   init(workers: WorkerPool) {
-    probe = MachineProbe(workers: workers, byteCount: Self.bufferByteCount)
+    probe = MachineProbe(workers: workers)
     threadCount = workers.threadCount
   }
 
@@ -36,12 +36,14 @@ struct KernelCeiling {
 
   // MARK: Bytes
 
-  /// GB/s of the loop that does with as many bytes what the operation does: for weights in a ring, with those bytes themselves.
+  /// GB/s of the loop that does with as many bytes what the operation does: for weights in a ring with those bytes themselves,
+  /// otherwise in the scratch that most operands are in, which it overwrites. A cache finds room for bytes by their physical
+  /// addresses, so the same loop differs by up to a third between one set of pages and another.
   func loop(
     _ entry: KernelCase, _ arguments: [Value], _ stage: KernelStage, _ position: KernelStage.RingPosition
   ) throws -> Double {
     guard let ring = entry.ring?(stage), case .i64(let first) = arguments[ring.parameter] else {
-      return fastest(entry.traffic, byteCount: entry.footprint).gigabytesPerSecond
+      return try fastest(entry.traffic, stage, byteCount: entry.footprint).gigabytesPerSecond
     }
     return try fastestRead(stage, byteCount: Int(ring.byteCount) & ~3) {
       first + UInt64(position.next(of: ring.count)) * ring.byteCount
@@ -62,8 +64,8 @@ struct KernelCeiling {
           // As much at a time as the products take.
           let (piece, position) = (KernelCase.matvecByteCount, KernelStage.RingPosition())
           found = try fastestRead(stage, byteCount: piece) { ring + UInt64(position.next(of: byteCount / piece) * piece) }
-        } else if byteCount * threadCount <= Self.bufferByteCount {
-          found = fastest(.read, byteCount: byteCount * threadCount)
+        } else if byteCount * threadCount <= Self.scratchByteCount {
+          found = try fastest(.read, stage, byteCount: byteCount * threadCount)
         } else {
           found = try fastestRead(stage, byteCount: byteCount) { ring }
         }
@@ -81,13 +83,16 @@ struct KernelCeiling {
 
   private typealias Found = (gigabytesPerSecond: Double, pattern: MachineProbe.ReadPattern)
 
-  /// In the probe's own buffer, which stays in the cache that it fits.
-  private func fastest(_ traffic: MachineProbe.Traffic, byteCount: Int) -> Found {
+  /// In the stage's scratch, from its first byte on.
+  private func fastest(_ traffic: MachineProbe.Traffic, _ stage: KernelStage, byteCount: Int) throws -> Found {
+    let scratch = stage.memories.scratch
+    // Pages that were never written are all the same one.
+    try probe.move(.fill, scratch, address: 0, byteCount: byteCount, passes: 1)
     // A third of a millisecond at 100 GB/s.
     let passes = max(1, (1 << 25) / max(1, byteCount))
     let moved = Double(byteCount) * traffic.bytesMovedPerByte * Double(passes)
-    return fastest(patterns: traffic == .read ? MachineProbe.ReadPattern.all : [.all[0]], bytes: moved) { pattern in
-      probe.move(traffic, byteCount: byteCount, pattern: pattern, passes: passes)
+    return try fastest(patterns: traffic == .read ? MachineProbe.ReadPattern.all : [.all[0]], bytes: moved) { pattern in
+      try probe.move(traffic, scratch, address: 0, byteCount: byteCount, pattern: pattern, passes: passes)
     }
   }
 

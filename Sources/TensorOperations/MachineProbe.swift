@@ -6,7 +6,7 @@ import WasmRuntime
 /// memory and caches are read and written, and arithmetic in registers. A benchmark gives speeds of kernels as shares of these.
 ///
 /// Every probe computes something that a plain loop computes too, and says how much it did; the caller takes the time.
-@safe package final class MachineProbe {
+package final class MachineProbe {
   /// In what order bytes are read. Which is fastest depends on the processor, and on what its prefetchers make of it.
   package struct ReadPattern: Hashable, Sendable {
     /// Regions of equal length that are read side by side: 1, 2, 4 or 8.
@@ -17,7 +17,7 @@ import WasmRuntime
     package static let all = [1, 2, 4, 8].flatMap { streams in [0, 512, 2048].map { ReadPattern(streams: streams, ahead: $0) } }
   }
 
-  /// What is done with each byte of the probe's own buffer.
+  /// What is done with each byte.
   package enum Traffic: String, Sendable, Hashable, CaseIterable {
     /// All bytes are read.
     case read
@@ -30,25 +30,13 @@ import WasmRuntime
     /// All bytes are written.
     case fill
 
-    /// Bytes that are moved for each byte of the buffer.
+    /// Bytes that are moved for each byte of the range.
     package var bytesMovedPerByte: Double { self == .update ? 2 : 1 }
   }
 
   private let workers: WorkerPool
-  private let buffer: UnsafeMutableRawBufferPointer
 
-  /// - Parameter byteCount: of the buffer for `move`; it is filled with 32-bit words 0, 1, 2...
-  package init(workers: WorkerPool, byteCount: Int) {
-    self.workers = workers
-    // SAFETY: allocated here, freed in deinit; every word is initialised below, within the buffer.
-    unsafe buffer = .allocate(byteCount: max(64, byteCount), alignment: 4096)
-    for word in 0..<(unsafe buffer.count / 4) {
-      unsafe buffer.storeBytes(of: UInt32(truncatingIfNeeded: word), toByteOffset: 4 * word, as: UInt32.self)
-    }
-  }
-
-  // SAFETY: no probe runs any more.
-  deinit { unsafe buffer.deallocate() }
+  package init(workers: WorkerPool) { self.workers = workers }
 
   // MARK: Reads and writes
 
@@ -67,32 +55,35 @@ import WasmRuntime
     }
   }
 
-  /// Goes `passes` times through the first `byteCount` bytes of the buffer, each thread through its part of them.
-  /// - Parameter pattern: for `read` only; the others read and write in ascending order.
+  /// Goes `passes` times through bytes of a guest's memory, each thread through its part of them, and overwrites them unless the
+  /// traffic is `read`.
+  /// - Parameter pattern: for `read` only; the others read and write whole lines in ascending order.
   /// - Returns: for `read` the sum of the words read in all passes, modulo 2^32; otherwise 0.
   @discardableResult
-  package func move(_ traffic: Traffic, byteCount: Int, pattern: ReadPattern = .all[0], passes: Int) -> UInt32 {
-    precondition(unsafe byteCount <= buffer.count && byteCount >= 0, "a probe stays within its buffer")
-    // SAFETY: the buffer is never empty.
-    let base = unsafe Place(buffer.baseAddress!)
-    if traffic == .read {
-      return unsafe sumOfParts(
-        base.address, byteCount: byteCount, partCount: workers.threadCount, pattern: pattern, passes: passes)
-    }
-    let part = byteCount / workers.threadCount & ~63
-    workers.run(pieceCount: workers.threadCount) { _, piece in
-      // SAFETY: part `piece` of the buffer, cut into thirds or halves that do not overlap; no other thread touches it.
-      let start = unsafe base.address + piece * part
-      let (third, half) = (part / 3 & ~63, part / 2 & ~63)
-      switch traffic {
-      case .read: break
-      case .add: unsafe tk_probe_write(start, start + third, start + 2 * third, 0, third, passes)
-      case .copy: unsafe tk_probe_write(start, start + half, nil, 1, half, passes)
-      case .update: unsafe tk_probe_write(start, start, nil, 1, part, passes)
-      case .fill: unsafe tk_probe_write(start, nil, nil, 1, part, passes)
+  package func move(
+    _ traffic: Traffic, _ memory: Memory, address: UInt64, byteCount: Int, pattern: ReadPattern = .all[0], passes: Int
+  ) throws(MemoryAccessError) -> UInt32 {
+    try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: UInt64(byteCount)) { bytes throws(MemoryAccessError) in
+      guard let address = bytes.baseAddress else { return 0 }
+      if traffic == .read {
+        // SAFETY: the memory keeps the range accessible for the time of the closure, in which all parts are done.
+        return unsafe sumOfParts(address, byteCount: byteCount, partCount: workers.threadCount, pattern: pattern, passes: passes)
       }
+      let (base, part) = (unsafe Place(address), byteCount / workers.threadCount & ~63)
+      workers.run(pieceCount: workers.threadCount) { _, piece in
+        // SAFETY: part `piece` of the range, cut into thirds or halves that do not overlap; no other thread touches it.
+        let start = unsafe base.address + piece * part
+        let (third, half) = (part / 3 & ~63, part / 2 & ~63)
+        switch traffic {
+        case .read: break
+        case .add: unsafe tk_probe_write(start, start + third, start + 2 * third, 0, third, passes)
+        case .copy: unsafe tk_probe_write(start, start + half, nil, 1, half, passes)
+        case .update: unsafe tk_probe_write(start, start, nil, 1, part, passes)
+        case .fill: unsafe tk_probe_write(start, nil, nil, 1, part, passes)
+        }
+      }
+      return 0
     }
-    return 0
   }
 
   private var pieceCount: Int { workers.threadCount == 1 ? 1 : workers.threadCount * 8 }

@@ -93,24 +93,37 @@ struct MachineProbeTests {
     let memory = try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: 4, maximum: 4)))
     let words = (0..<20_003).map { _ in UInt32.random(in: 0...UInt32.max, using: &random) }
     try memory.write(elements: words, address: 12)
-    let probe = MachineProbe(workers: WorkerPool(threadCount: threadCount), byteCount: 40_000)
+    let probe = MachineProbe(workers: WorkerPool(threadCount: threadCount))
+    try memory.write(elements: (0..<10_000).map { UInt32($0) }, address: 131_072)
     for pattern in MachineProbe.ReadPattern.all {
       let found = try probe.read(memory, address: 12, byteCount: 4 * words.count, pattern: pattern)
       #expect(found == words.reduce(0, &+), "\(pattern), seed \(Self.seed)")
-      let own = probe.move(.read, byteCount: 40_000, pattern: pattern, passes: 3)
+      let own = try probe.move(.read, memory, address: 131_072, byteCount: 40_000, pattern: pattern, passes: 3)
       #expect(own == 3 * 9999 * 10_000 / 2, "words 0 ..< 10 000")
     }
     #expect(throws: MemoryAccessError.self) {
       try probe.read(memory, address: 4 << 16, byteCount: 4, pattern: MachineProbe.ReadPattern.all[0])
     }
-    let single = MachineProbe(workers: WorkerPool(threadCount: 1), byteCount: 64)
+    let single = MachineProbe(workers: WorkerPool(threadCount: 1))
     #expect(probe.floatOperations(turns: 10) == Double(threadCount) * single.floatOperations(turns: 10))
     #expect(probe.integerOperations(turns: 10) == Double(threadCount) * single.integerOperations(turns: 10))
-    // In place, all words grow by one: so the last pass of reading says what was written before it.
-    probe.move(.update, byteCount: 40_000, passes: 2)
-    let grown = probe.move(.read, byteCount: 40_000, passes: 1)
-    let part = 40_000 / threadCount & ~63  // whole lines
-    #expect(grown == UInt32(9999 * 10_000 / 2 + 2 * part / 4 * threadCount))
+    // Whole lines of each thread's part.
+    let part = 40_000 / threadCount & ~63
+    func stored() throws -> [UInt32] { try memory.read(UInt32.self, address: 131_072, count: 10_000) }
+    try probe.move(.update, memory, address: 131_072, byteCount: 40_000, passes: 2)
+    let grown = part / 4 * threadCount
+    #expect(try stored() == (0..<10_000).map { UInt32($0 < grown ? $0 + 2 : $0) }, "every word two larger")
+    try probe.move(.fill, memory, address: 131_072, byteCount: 40_000, passes: 1)
+    #expect(try stored() == (0..<10_000).map { UInt32($0 < grown ? 1 : $0) }, "every word 1")
+    try probe.move(.copy, memory, address: 131_072, byteCount: 40_000, passes: 1)
+    let copied = try stored()
+    let halfCount = (part / 2 & ~63) / 4
+    #expect(copied.filter { $0 == 2 }.count == halfCount * threadCount && copied[0] == 2, "half of them 1 + 1")
+    try probe.move(.add, memory, address: 131_072, byteCount: 40_000, passes: 1)
+    let third = (part / 3 & ~63) / 4
+    let sum: UInt32 = copied[third] + copied[2 * third]
+    #expect(try stored()[0] == sum, "the sum of the other thirds")
+    #expect(throws: MemoryAccessError.self) { try probe.move(.fill, memory, address: 4 << 16, byteCount: 64, passes: 1) }
   }
 
   @Test("OpenBLAS multiplies as the reference does, from any place in the weights", arguments: [1, 2])
