@@ -10,11 +10,8 @@ BINDERY := .build/release/bindery
 MODEL := models/smollm2-135m-instruct
 PROMPT ?= What is the capital of France, and what is it known for?
 
-# OpenBLAS multiplies the dense tiles of prefill. Where it cannot be had the native kernels do that work too.
-TRAITS = $(shell pkg-config --exists openblas 2>/dev/null || echo --disable-default-traits)
-
 # SwiftPM keeps frame pointers on Linux by default; every handler of the interpreter would then save one (10 to 20 %).
-FLAGS = -c release --omit-frame-pointers $(TRAITS)
+FLAGS = -c release --omit-frame-pointers
 
 .PHONY: help setup build fetch run test bench bench-peers clean generate guests
 
@@ -26,18 +23,19 @@ help:
 	@echo "make generate  write the generated sources anew from Sources/InstructionDescription"
 	@echo "make guests    rebuild the committed guests under models/programs"
 
-# What the build needs besides Swift: OpenBLAS with its headers, pkg-config to find it, pip to fetch models.
+# What it takes besides Swift: pip to fetch models, and OpenBLAS for large f32 products (looked for when the first one comes; the native
+# kernels do that work too).
 setup:
 	@missing=""; \
-	pkg-config --exists openblas 2>/dev/null || missing="$$missing pkg-config libopenblas-dev"; \
+	PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0' || missing="$$missing libopenblas0"; \
 	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3 python3-pip"; \
 	if [ -n "$$missing" ]; then \
 	  if command -v apt-get >/dev/null; then \
 	    echo "Installing$$missing"; \
 	    $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null \
-	      || echo "warning: could not install$$missing; building without what is missing" >&2; \
+	      || echo "warning: could not install$$missing; going on without" >&2; \
 	  else \
-	    echo "warning:$$missing not found and there is no apt-get here; building without OpenBLAS" >&2; \
+	    echo "warning:$$missing not found and there is no apt-get here; going on without" >&2; \
 	  fi; \
 	fi
 	@command -v swift >/dev/null || { echo "error: no swift on the PATH; install a Swift 6.3 toolchain from swift.org" >&2; exit 1; }

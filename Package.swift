@@ -24,7 +24,7 @@ let package = Package(
     .executable(name: "bindery", targets: ["BinderyCommand"]),
   ],
   traits: [
-    .trait(name: "OpenBLAS", description: "Dense products through OpenBLAS (libopenblas-dev). Without it the native provider uses its own kernels."),
+    .trait(name: "OpenBLAS", description: "Large f32 products through OpenBLAS, where the system has it. Without it the native provider uses its own kernels."),
     .default(enabledTraits: ["OpenBLAS"]),
   ],
   dependencies: [
@@ -33,7 +33,7 @@ let package = Package(
   targets: [
     // Layer 0
     .target(name: "CPlatform", cSettings: optimized),
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(name: "COpenBLAS", cSettings: optimized, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CInterpreter", cSettings: optimized),
     .target(name: "CTensorKernels", cSettings: optimized),
     .target(name: "CModelPrograms"),

@@ -1,11 +1,13 @@
 import ArgumentParser
 import Foundation
+import TensorOperations
 
 /// The program `bindery`: results on standard output, everything else on standard error; exit status 0, 1 (the work failed,
 /// one sentence says why) or 64 (wrong usage).
 @main
 enum Main {
   static func main() {
+    NativeKernels.startNoOpenBLASThreads()
     do {
       var command = try BinderyCommand.parseAsRoot()
       try command.run()

@@ -5,11 +5,11 @@
 // OpenBLAS by itself, for benchmarks: the same products in f32, with its own threads.
 
 extension NativeKernels {
-  /// The kernels that OpenBLAS has chosen for this processor, e.g. `SkylakeX`; nil in a build without it.
+  /// The kernels that OpenBLAS has chosen for this processor, e.g. `SkylakeX`; nil without it.
   package static var openBLASCore: String? {
     #if OpenBLAS
-      // SAFETY: a string of the library that stays where it is.
-      unsafe openblas_get_corename().map { unsafe String(cString: $0) }
+      // SAFETY: a string of the library that stays where it is, once the library is there.
+      hasOpenBLAS ? unsafe bindery_openblas_core_name().map { unsafe String(cString: $0) } : nil
     #else
       nil
     #endif
@@ -19,7 +19,7 @@ extension NativeKernels {
   /// - Parameters:
   ///   - weights: holds W, row-major [columnsOut, columnsIn], from element `first` on.
   ///   - threadCount: OpenBLAS's own threads, for this call.
-  /// - Returns: false, and nothing done, in a build without OpenBLAS.
+  /// - Returns: false, and nothing done, without OpenBLAS.
   package static func openBLASProduct(
     out: inout [Float], x: [Float], weights: [Float], first: Int, rows: Int, columnsIn: Int, columnsOut: Int, threadCount: Int
   ) -> Bool {
@@ -27,16 +27,17 @@ extension NativeKernels {
       precondition(
         out.count >= rows * columnsOut && x.count >= rows * columnsIn && first >= 0
           && weights.count >= first + columnsOut * columnsIn, "the operands hold the shape")
-      let (m, k, n) = (blasint(rows), blasint(columnsIn), blasint(columnsOut))
-      openblas_set_num_threads(CInt(threadCount))
-      defer { openblas_set_num_threads(1) }
+      guard hasOpenBLAS else { return false }
+      let (m, k, n) = (Int32(rows), Int32(columnsIn), Int32(columnsOut))
+      bindery_openblas_set_thread_count(Int32(threadCount))
+      defer { bindery_openblas_set_thread_count(1) }
       // SAFETY: the sizes were checked above.
       unsafe weights.withUnsafeBufferPointer { weights in
         let w = unsafe weights.baseAddress! + first
         if rows == 1 {
-          unsafe cblas_sgemv(CblasRowMajor, CblasNoTrans, n, k, 1, w, k, x, 1, 0, &out, 1)
+          unsafe bindery_openblas_multiply_vector(n, k, w, x, &out)
         } else {
-          unsafe cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, x, k, w, k, 0, &out, n)
+          unsafe bindery_openblas_multiply(m, n, k, x, k, w, k, &out, n)
         }
       }
       return true

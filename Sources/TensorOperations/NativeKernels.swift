@@ -14,7 +14,7 @@ import CTensorKernels
 /// Disjoint parts may run on several threads at once. Pointers may have any alignment. A call uses at most 64 KiB of its thread's
 /// stack. Shapes, units and tolerances of each operation: `CTensorKernels.h`.
 package enum NativeKernels {
-  /// The instructions in use: `portable`, `avx2` or `avx512`; and, if the build has it, that OpenBLAS takes dense products.
+  /// The instructions in use: `portable`, `avx2` or `avx512`; and whether OpenBLAS takes large f32 products. Loads it to find out.
   package static var description: String {
     // SAFETY: a string literal of the C library.
     let level = unsafe String(cString: tk_level_name(tk_level()))
@@ -29,10 +29,11 @@ package enum NativeKernels {
     return try body()
   }
 
-  /// Whether dense products of many rows go to OpenBLAS in this build (package trait `OpenBLAS`).
+  /// Whether f32 products of many rows go to OpenBLAS: the build allows it (package trait `OpenBLAS`), and the system has the library. It is
+  /// loaded when this is first asked, which the first such product does.
   package static var hasOpenBLAS: Bool {
     #if OpenBLAS
-      true
+      bindery_openblas_is_available()
     #else
       false
     #endif
@@ -70,13 +71,11 @@ package enum NativeKernels {
     #if OpenBLAS
       let addressBits = UInt(bitPattern: out) | UInt(bitPattern: x) | UInt(bitPattern: weights)
       if addressBits % 4 == 0, isForOpenBLAS(type: type, rows: rows, columnsIn: columnsIn, columnsOut: columnsOut, count: count) {
-        _ = openBLASIsSingleThreaded
         // SAFETY: operands as below, aligned to 4 bytes and of 31-bit dimensions, as checked here. Row r of the result is written
         // at out + r · columnsOut + first, within out because first + count <= columnsOut.
-        unsafe cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, blasint(rows), blasint(count), blasint(columnsIn), 1, x, blasint(columnsIn),
-          weights.assumingMemoryBound(to: Float.self) + first * columnsIn, blasint(columnsIn), 0, out + first,
-          blasint(columnsOut))
+        unsafe bindery_openblas_multiply(
+          Int32(rows), Int32(count), Int32(columnsIn), x, Int32(columnsIn),
+          weights.assumingMemoryBound(to: Float.self) + first * columnsIn, Int32(columnsIn), out + first, Int32(columnsOut))
         return
       }
     #endif
@@ -106,10 +105,15 @@ package enum NativeKernels {
 
     private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {
       type == UInt32(TK_TYPE_F32) && rows >= openBLASRowCountMin && count >= 16 && columnsIn >= 16
-        && max(rows, columnsIn, columnsOut) <= Int(blasint.max)
+        && max(rows, columnsIn, columnsOut) <= Int(Int32.max) && bindery_openblas_is_available()
     }
-
-    /// Threads are ours: OpenBLAS uses the calling one. Set before the first product, not at start-up.
-    private static let openBLASIsSingleThreaded: Void = openblas_set_num_threads(1)
   #endif
+
+  /// OpenBLAS starts a thread for each processor when it is loaded, and they spin for a tenth of a second. This keeps it from that, unless the
+  /// environment says otherwise. For the start of a program, before it has threads: it changes the environment.
+  package static func startNoOpenBLASThreads() {
+    #if OpenBLAS
+      bindery_openblas_start_no_threads()
+    #endif
+  }
 }
