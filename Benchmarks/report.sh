@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every benchmark and writes a report with charts into .build/bench. About 8 minutes on an idle machine.
+# Runs every benchmark and writes a report with charts into .build/bench. About 11 minutes on an idle machine.
 #   Benchmarks/report.sh [MODEL]      default: models/smollm2-135m-instruct
 # Peers take part if Benchmarks/peers.sh has installed them; what is missing is named in the report.
 set -euo pipefail
