@@ -91,9 +91,9 @@ struct BenchCopyCommand: ParsableCommand {
   func validate() throws { _ = try options() }
 
   func run() throws {
-    let report = try output.measure { try CopyBenchmark(try options()) { standardError("bench copy: \($0)\n") }.run() }
-    if let pagesSvg, let pages = report.pages { try output.write(pages.svg, to: pagesSvg) }
+    let report = try output.measure(picture: pagesSvg) { try CopyBenchmark(try options()) { standardError("bench copy: \($0)\n") }.run() }
     try output.give(report, markdown: report.markdown, picture: report.svg)
+    if let pagesSvg, let pages = report.pages { try output.write(pages.svg, to: pagesSvg) }
   }
 }
 

@@ -72,6 +72,7 @@ struct BenchLLMCommand: ParsableCommand {
   }
 
   func run() throws {
+    try output.checkPictures()
     var options = LLMBenchmark.Options()
     options.prefill = Self.lengths(prefill) ?? []
     options.decode = Self.lengths(decode) ?? []

@@ -18,15 +18,27 @@ struct BenchOptions: ParsableArguments {
     }
   }
 
+  /// A folder that is not there must not cost minutes of measuring first.
+  /// - Parameter picture: a second one that is going to be written.
+  func checkPictures(_ picture: String? = nil) throws(CommandFailure) {
+    for path in [svg, picture].compactMap({ $0 }) {
+      let folder = URL(filePath: path).deletingLastPathComponent().path
+      guard FileManager.default.isWritableFile(atPath: folder) else {
+        throw CommandFailure("cannot write '\(path)': there is no folder '\(folder)' that this user may write to")
+      }
+    }
+  }
+
   /// Runs a benchmark; what stops it becomes the sentence that the user sees.
-  func measure<Report>(_ body: () throws -> Report) throws(CommandFailure) -> Report {
+  func measure<Report>(picture: String? = nil, _ body: () throws -> Report) throws(CommandFailure) -> Report {
+    try checkPictures(picture)
     do { return try body() } catch { throw CommandFailure("the benchmark cannot go on: \(error)") }
   }
 
-  /// Writes the picture where one was asked for, and prints tables or JSON.
+  /// Prints tables or JSON, and writes the picture where one was asked for: in this order, so that nothing measured is lost.
   func give(_ report: some Encodable, markdown: String, picture: String) throws {
-    if let svg { try write(picture, to: svg) }
     if json { try printJSON(report) } else { standardOutput(markdown) }
+    if let svg { try write(picture, to: svg) }
   }
 
   func write(_ picture: String, to path: String) throws(CommandFailure) {

@@ -78,5 +78,6 @@ struct BenchLLMTests {
     #expect(long.status == 1 && long.errors.contains("512"), "\(long.errors)")
     let picture = try BinderyExecutable.run(Self.short + ["--rounds", "1", "--svg", "/nonexistent/llm.svg"])
     #expect(picture.status == 1 && picture.errors.contains("/nonexistent/llm.svg"), "\(picture.errors)")
+    #expect(!picture.errors.contains("round"), "told before anything is measured: \(picture.errors)")
   }
 }
