@@ -23,6 +23,8 @@ public struct ResourceLimits: Sendable {
 public final class Store {
   public let engine: Engine
   public let limits: ResourceLimits
+  /// What everything in this store may make the host spend in memory.
+  public let budget: ResourceBudget
 
   let context: ExecutionContext
   var instances: [InstanceState] = []
@@ -33,9 +35,11 @@ public final class Store {
   var pendingTrap: Trap?
   private var runDepth = 0
 
-  public init(engine: Engine, limits: ResourceLimits = .init()) {
+  /// - Parameter budget: several stores of one tenant share one.
+  public init(engine: Engine, limits: ResourceLimits = .init(), budget: ResourceBudget = .init()) {
     self.engine = engine
     self.limits = limits
+    self.budget = budget
     self.context = ExecutionContext(engine: engine)
     // SAFETY: the context only refers to the store while a run of the store is in progress.
     unsafe context.pointer.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
