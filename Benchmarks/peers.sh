@@ -9,6 +9,8 @@ if ! "$folder/bin/python" -c 'import llama_cpp; assert llama_cpp.__version__ == 
   CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_CURL=OFF" CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-2} \
     "$folder/bin/pip" install --no-binary llama-cpp-python llama-cpp-python==0.3.36 >&2
 fi
+"$folder/bin/python" -c 'import ik_llama_cpp' 2>/dev/null || "$folder/bin/pip" install ik-llama-cpp-python==0.1.5 >&2 ||
+  echo "warning: ik-llama-cpp-python is not to be had for this machine; the tables go without ik_llama.cpp" >&2
 "$folder/bin/python" -c 'import wasmtime' 2>/dev/null || "$folder/bin/pip" install wasmtime >&2
 # The wasm3 of pywasm3 is C: compiled with optimisation as its package says, with the compiler that makes tail calls of its handlers.
 "$folder/bin/python" -c 'import wasm3' 2>/dev/null || CC=clang "$folder/bin/pip" install --no-binary :all: pywasm3==0.5.0 >&2 ||

@@ -39,7 +39,8 @@ section "A model: prefill and decode" llm.svg "$bindery" bench llm "$model" --th
 
 if [ -x .build/peers/bin/python ]; then
   section "What copies cost in other engines" "" .build/peers/bin/python Benchmarks/copy/compare.py
-  section "Beside llama.cpp" "" .build/peers/bin/python Benchmarks/llm/compare.py "$model" --threads 1
+  section "Beside llama.cpp and ik_llama.cpp" "" .build/peers/bin/python Benchmarks/llm/compare.py "$model" --threads 1,2 --rounds 3
+  section "The same beside a busy process" "" .build/peers/bin/python Benchmarks/llm/compare.py "$model" --threads 2 --rounds 1 --busy
   section "The interpreter beside other engines" "" .build/peers/bin/python Benchmarks/engine/compare.py
 else
   printf '\n## Peers\n\nNot installed: `make bench-peers` (compiles llama.cpp).\n' >>"$report"

@@ -1,21 +1,23 @@
-"""Bindery beside llama.cpp on the same file with the same number of threads, round by round in turn.
+"""Bindery beside llama.cpp and ik_llama.cpp on the same file with the same number of threads, round by round in turn.
 
   .build/peers/bin/python Benchmarks/llm/compare.py MODEL.gguf [--threads 1,2] [--rounds 5] [--kernels native]
-      [--bindery .build/release/bindery] [--json results.json]
+      [--peers llama.cpp,ik_llama.cpp] [--busy] [--bindery .build/release/bindery] [--json results.json]
 
-Every figure of a round comes from a process of its own. llama.cpp and Bindery take turns, so that a busy neighbour
-disturbs both; the table gives the median of the rounds and, in brackets, the smallest and the largest.
+Every figure of a round comes from a process of its own. The engines take turns, so that a busy neighbour disturbs all of
+them; the table gives the median of the rounds and, in brackets, the smallest and the largest. With --busy, a process that
+never sleeps is kept on one core meanwhile.
 - tg64: tokens a second of decoding 64 tokens from an empty context, greedy.
 - pp64, pp512: tokens a second of the prefill of so many tokens in one call.
-- start: seconds to the first token. llama.cpp: in a running Python, from before the file is opened until the first token is
+- start: seconds to the first token. The peers: in a running Python, from before the file is opened until the first token is
   chosen. Bindery: from the start of the process until the first byte on standard output, so it counts more.
-- memory: anonymous bytes (weights are file pages in both) after a prompt of 512 tokens and 64 tokens of answer. llama.cpp: above
+- memory: anonymous bytes (weights are file pages in all) after a prompt of 512 tokens and 64 tokens of answer. The peers: above
   those of Python before the model, with a context of 1024. Bindery: all of the process, and the largest scratch on top.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -37,9 +39,13 @@ def run(command: list[str], timeout: float = 600) -> str:
   return done.stdout
 
 
-def llama_round(o, threads: int) -> dict[str, float]:
-  command = [sys.executable, os.path.join(HERE, "llama_cpp_peer.py"), o.model, "--threads", str(threads), "--prefill", "64,512", "--generate", "64", "--prompt", o.prompt]
-  result = json.loads(run(command + ([] if o.extra_buffers else ["--no-extra-buffers"])))
+PEERS = {"llama.cpp": "llama_cpp_peer.py", "ik_llama.cpp": "ik_llama_peer.py"}
+MODULES = {"llama.cpp": "llama_cpp", "ik_llama.cpp": "ik_llama_cpp"}
+
+
+def peer_round(o, threads: int, peer: str) -> dict[str, float]:
+  command = [sys.executable, os.path.join(HERE, PEERS[peer]), o.model, "--threads", str(threads), "--prefill", "64,512", "--generate", "64", "--prompt", o.prompt]
+  result = json.loads(run(command + (["--no-extra-buffers"] if peer == "llama.cpp" and not o.extra_buffers else [])))
   return {"tg64": result["decode_tokens_per_second"], "pp64": result["prefill_tokens_per_second"]["64"], "pp512": result["prefill_tokens_per_second"]["512"],
           "start": result["first_token_seconds"], "memory": result["added_anonymous_bytes"]}
 
@@ -77,47 +83,57 @@ def main():
   a.add_argument("model"); a.add_argument("--threads", default="1,2"); a.add_argument("--rounds", type=int, default=5)
   a.add_argument("--kernels", default="native", help="native, wasm or both, with a comma"); a.add_argument("--json")
   a.add_argument("--bindery", default=os.path.join(ROOT, ".build", "release", "bindery")); a.add_argument("--prompt", default="The largest city of Japan is")
-  a.add_argument("--long", action="store_true", help="pp512 for wasm kernels too"); a.add_argument("--llama-only", action="store_true")
+  a.add_argument("--long", action="store_true", help="pp512 for wasm kernels too"); a.add_argument("--peers-only", action="store_true")
+  a.add_argument("--peers", help="which peers, with a comma (default: those installed)"); a.add_argument("--busy", action="store_true", help="beside a busy process")
   o = a.parse_args()
   o.model = os.path.abspath(o.model)
   if os.path.isdir(o.model):
     files = [f for f in sorted(os.listdir(o.model)) if f.endswith(".gguf")]
     if len(files) != 1: raise SystemExit(f"{o.model} holds {len(files)} .gguf files, expected one; fetch it first")
     o.model = os.path.join(o.model, files[0])
-  if not o.llama_only and not os.access(o.bindery, os.X_OK): raise SystemExit(f"{o.bindery} is missing: swift build -c release --product bindery")
+  if not o.peers_only and not os.access(o.bindery, os.X_OK): raise SystemExit(f"{o.bindery} is missing: swift build -c release --product bindery")
   sys.path.insert(0, HERE)
-  from llama_cpp_peer import extra_buffers_work
-  o.extra_buffers = extra_buffers_work(o.model)
-  kinds = [] if o.llama_only else o.kernels.split(",")
+  installed = [peer for peer, module in MODULES.items() if importlib.util.find_spec(module)]
+  peers = installed if o.peers is None else [peer for peer in o.peers.split(",") if peer]
+  for peer in PEERS if o.peers is None else []:
+    if peer not in installed: print(f"{peer} is not installed here (make bench-peers): the table goes without it", file=sys.stderr)
+  if unknown := [peer for peer in peers if peer not in PEERS]: raise SystemExit(f"--peers: {unknown[0]} is none of {', '.join(PEERS)}")
+  o.extra_buffers = True
+  if "llama.cpp" in peers:
+    from llama_cpp_peer import extra_buffers_work
+    o.extra_buffers = extra_buffers_work(o.model)
+  kinds = [] if o.peers_only else o.kernels.split(",")
   processor = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor()) if os.path.exists("/proc/cpuinfo") else platform.processor()
-  report: dict = {"model": os.path.basename(o.model), "processor": processor, "cores": os.cpu_count(), "llama_cpp_extra_buffers": o.extra_buffers, "rounds": o.rounds, "threads": {}}
+  report: dict = {"model": os.path.basename(o.model), "processor": processor, "cores": os.cpu_count(), "llama_cpp_extra_buffers": o.extra_buffers, "busy": o.busy, "rounds": o.rounds, "threads": {}}
+  # The neighbour ends with this process, however that ends.
+  neighbour = subprocess.Popen([sys.executable, "-c", "import os\nwhile os.getppid() == %d:\n  for _ in range(10**6): pass" % os.getpid()]) if o.busy else None
   for threads in (int(t) for t in o.threads.split(",")):
-    names = ["llama.cpp"] + [f"bindery {kind}" for kind in kinds]
+    ours = [f"bindery {kind}" for kind in kinds]
+    names = peers + ours
     samples: dict = {name: {measure: [] for measure in MEASURES} for name in names}
     loads = []
     for number in range(o.rounds):
       order = names if number % 2 == 0 else names[::-1]
       for name in order:
-        figures = llama_round(o, threads) if name == "llama.cpp" else bindery_round(o, threads, name.split()[1])
+        figures = peer_round(o, threads, name) if name in PEERS else bindery_round(o, threads, name.split()[1])
         for measure, value in figures.items(): samples[name][measure].append(value)
       loads.append(os.getloadavg()[0])
       print(f"{threads} thread(s), round {number + 1} of {o.rounds}, load {loads[-1]:.1f}", file=sys.stderr)
     report["threads"][str(threads)] = {"samples": samples, "load": loads}
     print(f"\n{report['model']}, {threads} thread(s), {processor}, median (min-max) of {o.rounds} rounds, load average {min(loads):.1f}-{max(loads):.1f}\n")
-    print("| | " + " | ".join(names) + " | " + "".join(f"{name} / llama.cpp | " for name in names[1:]))
-    print("|---|" + "---|" * (2 * len(names) - 1))
+    pairs = [(name, peer) for name in ours for peer in peers]
+    print("| | " + " | ".join(names) + " | " + "".join(f"{name} / {peer} | " for name, peer in pairs))
+    print("|---|" + "---|" * (len(names) + len(pairs)))
     for measure in MEASURES:
       unit = UNITS.get(measure, "tokens/s")
-      row, ratios = [], []
-      for name in names:
-        values = samples[name][measure]
-        row.append(cell(values, unit) if values else "-")
-        if name != "llama.cpp":
-          # The ratio of each round, then their median: what disturbed one round disturbed both sides of it.
-          pairs = [(y / x if measure in UNITS else x / y) for x, y in zip(values, samples["llama.cpp"][measure])]
-          ratios.append(f"{statistics.median(pairs):.2f}x" if pairs else "-")
-          report["threads"][str(threads)].setdefault("ratios", {}).setdefault(name, {})[measure] = statistics.median(pairs) if pairs else None
-      print(f"| {measure}, {unit} | " + " | ".join(row + ratios) + " |")
+      ratios = []
+      for name, peer in pairs:
+        # The ratio of each round, then their median: what disturbed one round disturbed both sides of it.
+        rounds = [(y / x if measure in UNITS else x / y) for x, y in zip(samples[name][measure], samples[peer][measure])]
+        ratios.append(f"{statistics.median(rounds):.2f}x" if rounds else "-")
+        report["threads"][str(threads)].setdefault("ratios", {}).setdefault(f"{name} / {peer}", {})[measure] = statistics.median(rounds) if rounds else None
+      print(f"| {measure}, {unit} | " + " | ".join([cell(samples[name][measure], unit) if samples[name][measure] else "-" for name in names] + ratios) + " |")
+  if neighbour: neighbour.kill()
   if not o.extra_buffers:
     print("\nllama.cpp ran without its extra buffer types (AMX, repacking): with them it ends in a fault on this machine.")
   if o.json:
