@@ -55,13 +55,14 @@ let package = Package(
     .target(name: "WebAssemblyText", dependencies: ["WebAssembly", "BinaryReading"], swiftSettings: strict),
     .target(name: "TensorFiles", dependencies: ["BinaryReading", "Tensors", "Tokenizers"], swiftSettings: strict),
     .target(
-      name: "WasmRuntime", dependencies: ["WebAssembly", "VirtualMemory", "CInterpreter", "CPlatform"],
+      name: "WasmRuntime", dependencies: ["WebAssembly", "BinaryReading", "VirtualMemory", "CInterpreter", "CPlatform"],
       swiftSettings: strict),
 
     // Layer 3
     .target(name: "WasmScripts", dependencies: ["WebAssembly", "WebAssemblyText", "WasmRuntime"], swiftSettings: strict),
     .target(
-      name: "TensorStore", dependencies: ["TensorFiles", "Tensors", "VirtualMemory", "WasmRuntime", "WebAssembly"],
+      name: "TensorStore",
+      dependencies: ["TensorFiles", "Tensors", "VirtualMemory", "WasmRuntime", "WebAssembly", "BinaryReading"],
       swiftSettings: strict),
     .target(
       name: "TensorOperations",
@@ -71,14 +72,14 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    .target(name: "WASI", dependencies: ["WasmRuntime", "WebAssembly", "CPlatform"], swiftSettings: strict),
+    .target(name: "WASI", dependencies: ["WasmRuntime", "WebAssembly", "BinaryReading", "CPlatform"], swiftSettings: strict),
 
     // Layer 4
     .target(
       name: "Bindery",
       dependencies: [
         "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "ChatTemplates", "WasmRuntime",
-        "WebAssembly", "VirtualMemory", "ModelPrograms",
+        "WebAssembly", "VirtualMemory", "ModelPrograms", "BinaryReading",
       ],
       swiftSettings: strict),
 
@@ -96,7 +97,7 @@ let package = Package(
       name: "BinderyCommand",
       dependencies: [
         "Bindery", "Benchmarking", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
-        "WebAssemblyText", "WebAssembly", "VirtualMemory", "WASI",
+        "WebAssemblyText", "WebAssembly", "VirtualMemory", "BinaryReading", "WASI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -142,7 +143,7 @@ let package = Package(
       name: "BinderyTests",
       dependencies: [
         "Bindery", "TensorOperations", "TensorStore", "TensorFiles", "Tokenizers", "VirtualMemory", "WasmRuntime", "WebAssembly",
-        "_TestSupport",
+        "WebAssemblyText", "_TestSupport",
       ],
       swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand"], swiftSettings: strict),
