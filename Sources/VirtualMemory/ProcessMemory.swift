@@ -55,6 +55,12 @@ public struct ProcessMemory: Hashable, Sendable {
     try contents(of: "/proc/self/maps").count { $0 == UInt8(ascii: "\n") }
   }
 
+  /// The most mappings that a process may have: vm.max_map_count. Read once; 65530, the system's default, where it does not tell.
+  public static let mappingCountMax: Int = {
+    let text = (try? contents(of: "/proc/sys/vm/max_map_count")).map { String(decoding: $0, as: UTF8.self) }
+    return text.flatMap { Int($0.prefix { $0.isNumber }) } ?? 65530
+  }()
+
   /// Lines of the form `Name:   123 kB`, as bytes by name.
   private static func fields(of path: String) throws(VirtualMemoryError) -> [String: Int] {
     var result: [String: Int] = [:]

@@ -80,8 +80,8 @@ final class InstanceState {
   var memories: [Memory] = []
   var tables: [TableStorage] = []
   var globals: [GlobalStorage] = []
-  /// References of the element segments that have not been dropped.
-  var elementSegments: [[UInt64]] = []
+  /// References of the element segments; nil where one has been dropped.
+  var elementSegments: [ReferenceBuffer?] = []
   var dataSegmentIsDropped: [Bool]
   private var registeredViewCount = 0
   /// What the view for references looks at.
@@ -90,6 +90,9 @@ final class InstanceState {
 
   init(store: Store, compiled: CompiledModule, imports: Imports) throws(WasmError) {
     let module = compiled.module
+    guard module.tables.count <= store.limits.tableCountMax else {
+      throw .limit("the module has \(module.tables.count) tables: the limit is \(store.limits.tableCountMax)")
+    }
     self.compiled = compiled
     self.context = store.context
     self.store = store
@@ -193,12 +196,14 @@ final class InstanceState {
           parameter_count: UInt32(type.parameters.count), result_count: UInt32(type.results.count), index: UInt32(functionIndex)))
       unsafe functions[functionIndex] = record
     }
-    for type in module.tables[module.importedTableCount...] { tables.append(try TableStorage(type: type, limits: store.limits)) }
+    for type in module.tables[module.importedTableCount...] { 
+      tables.append(try TableStorage(type: type, limits: store.limits, budget: store.budget))
+    }
     for type in module.memories[module.importedMemoryCount...] {
       var limits = store.limits.memoryLimits
       limits.reservationByteCountMax = min(limits.reservationByteCountMax, store.limits.memoryByteCountMax)
       do throws(MemoryAllocationError) {
-        memories.append(try Memory(type: type, limits: limits, deferringStaticSections: true))
+        memories.append(try Memory(type: type, limits: limits, budget: store.budget, deferringStaticSections: true))
       } catch {
         throw .limit(error.description)
       }
@@ -218,17 +223,21 @@ final class InstanceState {
       guard let initializer else { continue }
       let table = tables[module.importedTableCount + index]
       let value = try evaluate(initializer).low
-      for element in 0..<table.count { table[element] = value }
+      do throws(Trap) { _ = try table.fill(0, value, table.count) { () throws(Trap) in try store.pause() } } catch { throw .trap(error) }
     }
-    for segment in module.elementSegments {
-      switch segment.items {
-      case .functions(let indices): elementSegments.append(indices.map { reference(Int($0)) })
-      case .expressions(let expressions):
-        var references: [UInt64] = []
-        references.reserveCapacity(expressions.count)
-        for expression in expressions { references.append(try evaluate(expression).low) }
-        elementSegments.append(references)
-      }
+    for segment in module.elementSegments { elementSegments.append(try references(of: segment)) }
+  }
+
+  private func references(of segment: ElementSegment) throws(WasmError) -> ReferenceBuffer {
+    switch segment.items {
+    case .functions(let indices):
+      let buffer = try ReferenceBuffer(count: indices.count, budget: store.budget)
+      for (position, index) in indices.enumerated() { buffer[position] = reference(Int(index)) }
+      return buffer
+    case .expressions(let expressions):
+      let buffer = try ReferenceBuffer(count: expressions.count, budget: store.budget)
+      for (position, expression) in expressions.enumerated() { buffer[position] = try evaluate(expression).low }
+      return buffer
     }
   }
 
@@ -242,12 +251,15 @@ final class InstanceState {
       case .declarative: break
       case .active(let table, let offset):
         let start = try evaluate(offset).low
-        let count = UInt64(elementSegments[index].count)
-        guard initializeTable(tables[Int(table)], start, elementSegments[index], 0, count) else {
-          throw .trap(Trap(.outOfBoundsTableAccess))
-        }
+        let references = elementSegments[index]
+        do throws(Trap) {
+          let isDone = try tables[Int(table)].initialize(start, from: references, 0, UInt64(references?.count ?? 0)) { () throws(Trap) in
+            try store.pause()
+          }
+          guard isDone else { throw Trap(.outOfBoundsTableAccess) }
+        } catch { throw .trap(error) }
       }
-      elementSegments[index] = []
+      elementSegments[index] = nil
     }
     for (index, segment) in module.dataSegments.enumerated() {
       guard case .active(let memory, let offset) = segment.mode else { continue }
@@ -270,13 +282,6 @@ final class InstanceState {
       var results: [Value] = []
       try unsafe store.run(pointer, module.functionType(at: Int(start)), [], &results)
     }
-  }
-
-  /// Copies references into a table; false if a range is out of bounds.
-  func initializeTable(_ table: TableStorage, _ start: UInt64, _ segment: [UInt64], _ from: UInt64, _ count: UInt64) -> Bool {
-    guard table.contains(start, count), count <= UInt64(segment.count), from <= UInt64(segment.count) - count else { return false }
-    for index in 0..<count { table[start + index] = segment[Int(from + index)] }
-    return true
   }
 
   /// The value of a constant expression, as a slot holds it.

@@ -55,6 +55,9 @@ extension Memory {
     record.isGuestOwned = isGuestOwned
     // A buffer has nobody's bytes behind a part of it that must not be seen.
     plan(&record, isAtEndOfFile: isAtEndOfFile || mode == .shared)
+    let pageByteCount = (pages.upperBound - pages.lowerBound) << pageByteCountLog2
+    if !backing.isCharged { record.ownByteCount = pageByteCount - UInt64(record.mapped.count) }
+    guard charge(byteCount: backing.isCharged ? pageByteCount : record.ownByteCount, extentCount: 1) else { throw .limitReached }
     do throws(VirtualMemoryError) {
       try place(&record, access: protection.access)
     } catch {
@@ -65,6 +68,7 @@ extension Memory {
     let id = nextBindingID
     nextBindingID += 1
     bindings[id] = record
+    ownBytesOfBindings += record.ownByteCount
     setPages(pages, .mapped(backing, protection))
     bytesCopied.wrappingAdd(UInt64(record.copied.reduce(0) { $0 + $1.count }), ordering: .relaxed)
     return MemoryBinding(memory: self, id: id, record: record)
@@ -151,9 +155,15 @@ extension Memory {
   func forgetEmptyBindings(_ ids: Set<UInt64>) {
     for id in ids {
       guard let record = bindings[id], record.isGuestOwned, ownedRuns(of: id, record).isEmpty else { continue }
-      record.watch?.end()
-      bindings[id] = nil
+      forget(id, record)
     }
+  }
+
+  private func forget(_ id: UInt64, _ record: BindingRecord) {
+    record.watch?.end()
+    bindings[id] = nil
+    ownBytesOfBindings -= record.ownByteCount
+    chargesMayDiffer = true
   }
 
   // MARK: For MemoryBinding
@@ -171,8 +181,7 @@ extension Memory {
     change { $0.remove(binding: id, in: record.pages) }
     for pages in runs { dropHostPages(pages) }
     // Last: until the pages are gone, another thread may be reading them.
-    record.watch?.end()
-    bindings[id] = nil
+    forget(id, record)
   }
 
   func evict(_ id: UInt64) throws(MemoryBindError) {

@@ -210,7 +210,7 @@ extension Memory {
   /// Maps ranges that are unmapped now, all or none. False if a quota, the extent limit or the system refuses.
   func mapAnonymous(_ ranges: some Collection<Range<UInt64>>, _ protection: PageProtection) -> Bool {
     let wanted = ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
-    guard admits(pageCount: wanted) else { return false }
+    guard admits(pageCount: wanted), charge(byteCount: wanted << pageByteCountLog2, extentCount: ranges.count) else { return false }
     for (index, pages) in ranges.enumerated() {
       let (offset, byteCount) = byteRange(pages)
       let count = extents.extentCount(mapping: pages, .anonymous, protection)
@@ -249,6 +249,7 @@ extension Memory {
   func change(_ body: (inout PageExtentMap) -> Void) {
     let before = mirroredExtentCount
     body(&extents)
+    chargesMayDiffer = true
     Self.adjustTotalExtentCount(by: mirroredExtentCount - before)
   }
 
@@ -322,9 +323,10 @@ extension Memory {
   /// Extents that the processor's protection follows: no more than the limit.
   var mirroredExtentCount: Int { min(extents.extents.count, limits.extentCountMax) }
 
-  /// Mirrored extents of all memories of the process. Each costs the system at most two mappings, of 65530.
+  /// Mirrored extents of all memories of the process. Each costs the system at most two mappings: a third of them may take two
+  /// thirds of what the system allows.
   private static let totalExtentCount = Atomic<Int>(0)
-  private static let totalExtentCountMax = 20_000
+  private static let totalExtentCountMax = ProcessMemory.mappingCountMax / 3
 
   static func adjustTotalExtentCount(by difference: Int) {
     if difference != 0 { totalExtentCount.wrappingAdd(difference, ordering: .relaxed) }

@@ -26,8 +26,10 @@ public final class Memory: @unchecked Sendable {
   /// The type it was made with. The current size is `pageCount`.
   public let type: MemoryType
   public let limits: MemoryLimits
+  /// What pays for its pages; nil: nobody.
+  public let budget: ResourceBudget?
 
-  let reservation: AddressReservation
+  let reservation: GuardedReservation
   /// Host address of guest address 0.
   let base: UnsafeMutableRawPointer
   let pageByteCountLog2: UInt64
@@ -52,17 +54,25 @@ public final class Memory: @unchecked Sendable {
   var views: [RegisteredView] = []
   var pins: [PagePin] = []
   var staticSectionsAreLocked = false
+  /// See `charge(byteCount:extentCount:)`.
+  var charges = MemoryCharges()
+  var chargesMayDiffer = false
+  var ownBytesOfBindings: UInt64 = 0
 
   /// Reserves the addresses of the maximum and makes the minimum accessible. Costs a few system calls, whatever the size; no
   /// memory is used before it is touched. Static sections are locked at once.
-  public convenience init(type: MemoryType, limits: MemoryLimits = .init()) throws(MemoryAllocationError) {
-    try self.init(type: type, limits: limits, deferringStaticSections: false)
+  /// - Parameter budget: what pays for mapped pages, now and when guests map or grow: see `ResourceBudget`. What it refuses,
+  ///   growing and mapping answer with -1. A plain memory reserves no more addresses than it could pay pages for.
+  public convenience init(
+    type: MemoryType, limits: MemoryLimits = .init(), budget: ResourceBudget? = nil
+  ) throws(MemoryAllocationError) {
+    try self.init(type: type, limits: limits, budget: budget, deferringStaticSections: false)
   }
 
   /// With `deferringStaticSections`, static sections stay writable until `lockStaticSections`: for the module that defines the
   /// memory, whose data segments fill them.
   package init(
-    type: MemoryType, limits: MemoryLimits, deferringStaticSections: Bool
+    type: MemoryType, limits: MemoryLimits, budget: ResourceBudget? = nil, deferringStaticSections: Bool
   ) throws(MemoryAllocationError) {
     let attributes = type.attributes
     let log2 = UInt64(type.pageByteCountLog2)
@@ -77,10 +87,12 @@ public final class Memory: @unchecked Sendable {
     let pageCount = initial.partialValue
     let hasPageStates = attributes.isVirtual || attributes.mappablePageCount > 0 || sections.partialValue > 0
     let plan = try Self.planReservation(
-      type: type, limits: limits, sectionPageCount: sections.partialValue, pageCount: pageCount, isExact: hasPageStates)
+      type: type, limits: limits, budget: budget, sectionPageCount: sections.partialValue, pageCount: pageCount,
+      isExact: hasPageStates)
 
     self.type = type
     self.limits = limits
+    self.budget = budget
     self.pageByteCountLog2 = log2
     self.hasPageStates = hasPageStates
     self.mappablePageCount = attributes.isVirtual ? .max : attributes.mappablePageCount
@@ -92,8 +104,7 @@ public final class Memory: @unchecked Sendable {
     self.sharing = type.isShared ? MemorySharing() : nil
 
     guard grow(by: pageCount) != nil else {
-      throw MemoryAllocationError(
-        byteCount: pageCount << log2, reason: "the limit of mapped bytes is \(limits.mappedByteCountMax)")
+      throw MemoryAllocationError(byteCount: pageCount << log2, reason: reasonOfRefusal())
     }
     if !deferringStaticSections { lockStaticSections() }
   }
@@ -101,6 +112,7 @@ public final class Memory: @unchecked Sendable {
   deinit {
     for record in bindings.values { record.watch?.end() }
     Self.adjustTotalExtentCount(by: -mirroredExtentCount)
+    creditAll()
     // SAFETY: nobody else holds the lock: this is the last reference.
     unsafe bindery_lock_destroy(lock)
   }
@@ -130,7 +142,9 @@ public final class Memory: @unchecked Sendable {
     let plain = max(old, min(mappablePageCount, new))..<new
     let mapped = hasPageStates ? extents.mappedPageCount : old
     let plainPageCount = plain.upperBound - plain.lowerBound
-    guard mapped + plainPageCount <= limits.mappedByteCountMax >> pageByteCountLog2 else { return nil }
+    guard mapped + plainPageCount <= limits.mappedByteCountMax >> pageByteCountLog2,
+      charge(byteCount: plainPageCount << pageByteCountLog2, extentCount: hasPageStates && plainPageCount > 0 ? 1 : 0)
+    else { return nil }
     if !plain.isEmpty {
       let from = roundedUpToHostPage(plain.lowerBound << pageByteCountLog2)
       let to = roundedUpToHostPage(plain.upperBound << pageByteCountLog2)
@@ -208,7 +222,10 @@ public final class Memory: @unchecked Sendable {
 
   // SAFETY (both): the lock lives from init to deinit.
   func acquire() { unsafe bindery_lock_acquire(lock) }
-  func release() { unsafe bindery_lock_release(lock) }
+  func release() {
+    if chargesMayDiffer { settleCharges() }
+    unsafe bindery_lock_release(lock)
+  }
 
   /// A byte count inside the reservation, rounded up to host pages: both fit Int.
   func roundedUpToHostPage(_ byteCount: UInt64) -> Int {
@@ -219,12 +236,9 @@ public final class Memory: @unchecked Sendable {
     (Int(pages.lowerBound << pageByteCountLog2), Int((pages.upperBound - pages.lowerBound) << pageByteCountLog2))
   }
 
-  /// Bytes that nothing ever makes accessible, behind the largest size: a belt for an access that a bug would let through.
-  private static let guardByteCount: UInt64 = 1 << 16
-
   /// How many pages to reserve: the maximum. A plain memory may get fewer, and then stops growing earlier.
   private static func planReservation(
-    type: MemoryType, limits: MemoryLimits, sectionPageCount: UInt64, pageCount: UInt64, isExact: Bool
+    type: MemoryType, limits: MemoryLimits, budget: ResourceBudget?, sectionPageCount: UInt64, pageCount: UInt64, isExact: Bool
   ) throws(MemoryAllocationError) -> ReservationPlan {
     let log2 = UInt64(type.pageByteCountLog2)
     // memory.size must be able to tell the size: 2^32 pages of one byte would not fit 32 bits.
@@ -241,7 +255,9 @@ public final class Memory: @unchecked Sendable {
     } else if type.addressType == .i64 {
       maximum = min(maximum, max(pageCount, limits.unboundedReservationByteCount >> log2))
     }
-    let limit = min(limits.reservationByteCountMax, UInt64(Int.max) - guardByteCount) >> log2
+    // Growing stops where the budget ends, so addresses behind that would be wasted.
+    if !isExact, let budget { maximum = min(maximum, max(pageCount, budget.byteCountMax >> log2)) }
+    let limit = min(limits.reservationByteCountMax, UInt64(GuardedReservation.byteCountMax)) >> log2
     guard pageCount <= maximum, pageCount <= limit, !isExact || maximum <= limit else {
       let wanted = max(pageCount, isExact ? maximum : 0).multipliedReportingOverflow(by: 1 << log2)
       throw MemoryAllocationError(
@@ -251,12 +267,12 @@ public final class Memory: @unchecked Sendable {
     maximum = min(maximum, limit)
     while true {
       do throws(VirtualMemoryError) {
-        let reservation = try AddressReservation(byteCount: Int((maximum << log2) + guardByteCount))
+        let reservation = try GuardedReservation(byteCount: Int(maximum << log2))
         return ReservationPlan(reservation: reservation, pageCount: maximum)
       } catch {
         // Where address space is scarce a plain memory can do with less of it.
         guard !isExact, maximum > pageCount else {
-          throw MemoryAllocationError(byteCount: maximum << log2, reason: error.description)
+          throw MemoryAllocationError(byteCount: maximum << log2, reason: GuardedReservation.explain(error))
         }
         maximum = max(pageCount, maximum / 2)
       }
@@ -264,7 +280,7 @@ public final class Memory: @unchecked Sendable {
   }
 
   private struct ReservationPlan: ~Copyable {
-    let reservation: AddressReservation
+    let reservation: GuardedReservation
     let pageCount: UInt64
   }
 }

@@ -11,7 +11,7 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
   case alreadyMapped(address: UInt64, byteCount: UInt64)
   case pastEndOfFile(offset: UInt64, byteCount: UInt64, fileByteCount: UInt64)
   case notRegularFile
-  /// The quota of mapped bytes, or the number of extents.
+  /// The quota of mapped bytes, the number of extents, or the tenant's budget.
   case limitReached
   case system(VirtualMemoryError)
   /// It has been unbound before, or its memory is gone.
@@ -40,7 +40,7 @@ public enum MemoryBindError: Error, Hashable, Sendable, CustomStringConvertible 
     case .pastEndOfFile(let offset, let byteCount, let fileByteCount):
       "cannot bind \(byteCount) bytes from offset \(offset): the file has \(fileByteCount) bytes"
     case .notRegularFile: "cannot bind: not a regular file"
-    case .limitReached: "cannot bind: the memory's limit of mapped bytes or of extents is reached"
+    case .limitReached: "cannot bind: the memory's limit of mapped bytes or of extents, or the tenant's budget, is reached"
     case .system(let error): "cannot bind: \(error)"
     case .notBound: "the binding has been unbound"
     case .pinned: "the host is using pages of the binding in place"
@@ -117,6 +117,8 @@ struct BindingRecord {
   var mapped: Range<Int> = 0..<0
   var copied: [Range<Int>] = []
   var watch: FaultRange?
+  /// Bytes of its pages that are not the file's: those that were copied, and zeroes. Not used where all of its pages are charged.
+  var ownByteCount: UInt64 = 0
   /// Made by a guest, that holds no object of the host: forgotten when its last page is unmapped.
   var isGuestOwned = false
 

@@ -23,6 +23,15 @@ public enum PageBacking: Hashable, Sendable {
   case host(binding: UInt64, mode: BindingMode)
 
   var isHost: Bool { self != .anonymous }
+
+  /// Whether such pages may take memory of the process's own: not those of a file that is only read, which all its users share,
+  /// and not those of a buffer, which is the host's.
+  var isCharged: Bool {
+    switch self {
+    case .anonymous, .host(_, .copyOnWrite): true
+    case .host: false
+    }
+  }
 }
 
 /// The state of one page. This, and not what the processor enforces, decides every access.
@@ -37,6 +46,8 @@ struct PageExtent: Hashable, Sendable {
   var backing: PageBacking
   var protection: PageProtection
 
+  var pageCount: UInt64 { pages.upperBound - pages.lowerBound }
+
   func continues(_ previous: PageExtent) -> Bool {
     previous.pages.upperBound == pages.lowerBound && previous.backing == backing && previous.protection == protection
   }
@@ -50,6 +61,8 @@ struct PageExtent: Hashable, Sendable {
 struct PageExtentMap: Sendable {
   private(set) var extents: [PageExtent] = []
   private(set) var mappedPageCount: UInt64 = 0
+  /// Those of them that a budget pays for.
+  private(set) var chargedPageCount: UInt64 = 0
   /// Room for the extents that a change rebuilds, empty between changes: changing page states allocates nothing.
   private var room: [PageExtent] = []
 
@@ -172,8 +185,14 @@ struct PageExtentMap: Sendable {
     }
     for extent in extents[first..<last] { append(clipped(extent, to: pages.upperBound..<UInt64.max)) }
 
-    mappedPageCount -= extents[first..<last].reduce(0) { $0 + ($1.pages.upperBound - $1.pages.lowerBound) }
-    mappedPageCount += piece.reduce(0) { $0 + ($1.pages.upperBound - $1.pages.lowerBound) }
+    for extent in extents[first..<last] {
+      mappedPageCount -= extent.pageCount
+      if extent.backing.isCharged { chargedPageCount -= extent.pageCount }
+    }
+    for extent in piece {
+      mappedPageCount += extent.pageCount
+      if extent.backing.isCharged { chargedPageCount += extent.pageCount }
+    }
     extents.replaceSubrange(first..<last, with: piece)
     piece.removeAll(keepingCapacity: true)
     swap(&piece, &room)

@@ -28,6 +28,8 @@ public final class ResourceBudget: Sendable {
     case hostBuffers
     /// Page states of memories.
     case pageStates
+    /// Stacks of stores, as they are used.
+    case stacks
   }
 
   /// The most bytes that may be spent at one time.
@@ -40,6 +42,7 @@ public final class ResourceBudget: Sendable {
   private let code = Atomic<UInt64>(0)
   private let hostBuffers = Atomic<UInt64>(0)
   private let pageStates = Atomic<UInt64>(0)
+  private let stacks = Atomic<UInt64>(0)
 
   /// Half of the machine's physical memory; 1 GiB where the system does not tell.
   public static var byteCountMaxDefault: UInt64 {
@@ -102,6 +105,7 @@ public final class ResourceBudget: Sendable {
     case .code: body(code)
     case .hostBuffers: body(hostBuffers)
     case .pageStates: body(pageStates)
+    case .stacks: body(stacks)
     }
   }
 }

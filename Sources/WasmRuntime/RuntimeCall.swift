@@ -54,20 +54,22 @@ private struct RuntimeCall {
     case .memoryCopyByReference: try copyByReference()
     case .selectMemory: try selectMemory()
     case .tableInit:
-      guard state.initializeTable(state.tables[first], operand(0), state.elementSegments[second], operand(1), operand(2)) else {
-        throw Trap(.outOfBoundsTableAccess)
-      }
-    case .elementDrop: state.elementSegments[first] = []
-    case .tableCopy: try copyTable()
+      let (table, segment) = (state.tables[first], state.elementSegments[second])
+      try checkTable(try table.initialize(operand(0), from: segment, operand(1), operand(2), pause))
+    case .elementDrop: state.elementSegments[first] = nil
+    case .tableCopy:
+      try checkTable(try state.tables[first].copy(operand(0), from: state.tables[second], operand(1), operand(2), pause))
     case .tableGrow:
       let table = state.tables[first]
-      setResult(table.grow(by: operand(1), value: operand(0)) ?? refusal(table.type.addressType))
-    case .tableFill:
-      let table = state.tables[first]
-      let (start, value, count) = (operand(0), operand(1), operand(2))
-      guard table.contains(start, count) else { throw Trap(.outOfBoundsTableAccess) }
-      for index in 0..<count { table[start + index] = value }
+      setResult(try table.grow(by: operand(1), value: operand(0), pause) ?? refusal(table.type.addressType))
+    case .tableFill: try checkTable(try state.tables[first].fill(operand(0), operand(1), operand(2), pause))
     }
+  }
+
+  private func pause() throws(Trap) { try store.pause() }
+
+  private func checkTable(_ isInBounds: Bool) throws(Trap) {
+    guard isInBounds else { throw Trap(.outOfBoundsTableAccess) }
   }
 
   /// The core leaves the effective address in the first operand, and whether it carried out of 64 bits above it.
@@ -195,15 +197,5 @@ private struct RuntimeCall {
     } catch {
       throw Trap(.memory(error.fault), message: error.description)
     }
-  }
-
-  private func copyTable() throws(Trap) {
-    let (to, from) = (state.tables[first], state.tables[second])
-    let (destination, source, count) = (operand(0), operand(1), operand(2))
-    guard to.contains(destination, count), from.contains(source, count) else { throw Trap(.outOfBoundsTableAccess) }
-    guard count > 0 else { return }
-    // SAFETY: both ranges are checked above; update handles overlap.
-    unsafe (to.pointer.pointee.elements + Int(destination)).update(
-      from: from.pointer.pointee.elements + Int(source), count: Int(count))
   }
 }

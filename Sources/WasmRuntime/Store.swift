@@ -6,8 +6,10 @@ import WebAssembly
 public struct ResourceLimits: Sendable {
   /// Bytes of one memory that an instance defines: growing beyond it gives -1, a minimum beyond it is not instantiated.
   public var memoryByteCountMax: UInt64 = .max
-  /// Elements of one table.
+  /// Elements of one table. Those of all tables together are charged to the budget.
   public var tableElementCountMax: UInt64 = 10_000_000
+  /// Tables of one instance, imported ones among them.
+  public var tableCountMax = 100
   public var instanceCountMax = 10_000
   /// Memories that an instance defines get these limits.
   public var memoryLimits = MemoryLimits()

@@ -13,7 +13,7 @@ struct MemoryScarcityTests {
     .disabled(if: isAddressSanitized, "AddressSanitizer needs terabytes of addresses for itself"))
   func littleAddressSpace() async {
     await #expect(processExitsWith: .success) {
-      var limit = rlimit(rlim_cur: 2 << 30, rlim_max: 2 << 30)
+      var limit = rlimit(rlim_cur: 5 << 30, rlim_max: 5 << 30)
       guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { exit(2) }
       let plain = try Memories.plain(1)
       guard plain.grow(by: 1024) == 1, plain.grow(by: 40_000) == nil, plain.pageCount == 1025 else { exit(3) }
