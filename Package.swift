@@ -42,6 +42,7 @@ let package = Package(
 
     // Layer 1
     .target(name: "VirtualMemory", dependencies: ["CPlatform"], swiftSettings: strict),
+    .target(name: "SystemFiles", dependencies: ["CPlatform"], swiftSettings: strict),
     // `Lifetimes`: the reader borrows its bytes, and the compiler checks that it does not outlive them.
     .target(name: "BinaryReading", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "WebAssembly", dependencies: ["BinaryReading"], swiftSettings: strict),
@@ -72,7 +73,7 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    .target(name: "WASI", dependencies: ["WasmRuntime", "WebAssembly", "BinaryReading", "CPlatform"], swiftSettings: strict),
+    .target(name: "WASI", dependencies: ["SystemFiles", "WasmRuntime", "WebAssembly", "BinaryReading", "CPlatform"], swiftSettings: strict),
 
     // Layer 4
     .target(
@@ -97,7 +98,7 @@ let package = Package(
       name: "BinderyCommand",
       dependencies: [
         "Bindery", "Benchmarking", "TensorOperations", "TensorStore", "TensorFiles", "Tensors", "Tokenizers", "WasmRuntime", "WasmScripts",
-        "WebAssemblyText", "WebAssembly", "VirtualMemory", "BinaryReading", "WASI",
+        "WebAssemblyText", "WebAssembly", "VirtualMemory", "BinaryReading", "WASI", "SystemFiles",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -112,6 +113,7 @@ let package = Package(
     .target(
       name: "_TestSupport", dependencies: ["CAllocationCounter", "VirtualMemory"], path: "Tests/_TestSupport", swiftSettings: strict),
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
+    .testTarget(name: "SystemFilesTests", dependencies: ["SystemFiles", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "WebAssemblyText", "BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -125,7 +127,7 @@ let package = Package(
       dependencies: ["WasmRuntime", "WebAssembly", "WebAssemblyText", "VirtualMemory", "CInterpreter", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "WASITests", dependencies: ["WASI", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],
+      name: "WASITests", dependencies: ["WASI", "SystemFiles", "WasmRuntime", "WebAssembly", "WebAssemblyText", "_TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ConformanceTests",

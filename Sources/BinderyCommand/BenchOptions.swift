@@ -37,11 +37,11 @@ struct BenchOptions: ParsableArguments {
 
   /// Prints tables or JSON, and writes the picture where one was asked for: in this order, so that nothing measured is lost.
   func give(_ report: some Encodable, markdown: String, picture: String) throws {
-    if json { try printJSON(report) } else { standardOutput(markdown) }
+    if json { try printJSON(report) } else { try standardOutput(markdown) }
     if let svg { try write(picture, to: svg) }
   }
 
   func write(_ picture: String, to path: String) throws(CommandFailure) {
-    do { try Data(picture.utf8).write(to: URL(filePath: path)) } catch { throw CommandFailure("cannot write '\(path)': \(reason(error))") }
+    try writeFile(Array(picture.utf8), to: path)
   }
 }

@@ -1,23 +1,60 @@
 import ArgumentParser
+import BinaryReading
 import Foundation
+import Synchronization
+import SystemFiles
 import TensorOperations
 
 /// The program `bindery`: results on standard output, everything else on standard error; exit status 0, 1 (the work failed,
-/// one sentence says why) or 64 (wrong usage).
+/// one sentence says why), 64 (wrong usage), 124 (ended by --timeout), 130 and 143 (by Ctrl-C and SIGTERM).
 @main
 enum Main {
   static func main() {
+    // Before anything is opened.
+    StandardStream.openClosed()
+    StandardStream.ignoreBrokenPipes()
     NativeKernels.startNoOpenBLASThreads()
+    let status = run()
+    exit(status == 0 && isStandardErrorBroken.load(ordering: .relaxed) ? 1 : status)
+  }
+
+  private static func run() -> Int32 {
     do {
-      var command = try BinderyCommand.parseAsRoot()
-      try command.run()
+      do {
+        var command = try BinderyCommand.parseAsRoot(try arguments())
+        try command.run()
+        return 0
+      } catch let failure as CommandFailure {
+        throw failure
+      } catch {
+        // Help, version and wrong usage: the parser knows the text and the status.
+        let status = BinderyCommand.exitCode(for: error).rawValue
+        let text = BinderyCommand.fullMessage(for: error)
+        guard !text.isEmpty else { return status }
+        if status == 0 { try standardOutput(text + "\n") } else { standardError(text.escapedForTerminal(keepingLines: true) + "\n") }
+        return status
+      }
     } catch let failure as CommandFailure {
-      standardError("bindery: \(failure.sentence)\n")
-      exit(failure.status)
+      if !failure.isQuiet { standardError("bindery: \(failure.sentence.escapedForTerminal(keepingLines: true))\n") }
+      return failure.status
     } catch {
-      // Help, version and wrong usage: the parser knows the text and the status.
-      BinderyCommand.exit(withError: error)
+      preconditionFailure("everything else was made a failure above")
     }
+  }
+
+  /// The arguments after the program's name. For `exec`, whose arguments are a guest's, bytes that are not text travel in them
+  /// (`SystemString.carrier`); elsewhere they are an error.
+  private static func arguments() throws(CommandFailure) -> [String] {
+    let arguments = SystemString.processArguments.dropFirst()
+    let carriesBytes = arguments.first == "exec"
+    var texts: [String] = []
+    for argument in arguments {
+      guard let text = carriesBytes ? argument.carrier : argument.text else {
+        throw CommandFailure("the argument '\(argument.bytes.escapedForTerminal)' is not text in UTF-8")
+      }
+      texts.append(text)
+    }
+    return texts
   }
 }
 
@@ -38,38 +75,11 @@ struct BinderyCommand: ParsableCommand {
 struct CommandFailure: Error {
   let sentence: String
   var status: Int32 = 1
+  /// The status says it all: nobody wants to read the sentence.
+  var isQuiet = false
 
   init(_ sentence: String, status: Int32 = 1) {
     self.sentence = sentence
     self.status = status
   }
-}
-
-/// Writes text to standard error at once.
-func standardError(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
-
-/// Writes text to standard output at once: generated text must not wait in a buffer.
-func standardOutput(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
-
-/// Prints one JSON object on standard output, keys in snake case.
-/// - Parameter keysAsTheyAre: for objects whose keys are data (the keys of metadata), where only our own are to be changed.
-func printJSON(_ value: some Encodable, keysAsTheyAre: Bool = false) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  encoder.keyEncodingStrategy = .custom { path in
-    // The keys of dictionaries are data.
-    let key = path[path.count - 1]
-    return keysAsTheyAre && path.count == 2 && path[0].stringValue == "metadata" ? key : SnakeCaseKey(key.stringValue)
-  }
-  standardOutput(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
-}
-
-/// `tokenCount` as `token_count`.
-private struct SnakeCaseKey: CodingKey {
-  let stringValue: String
-  var intValue: Int? { nil }
-
-  init(_ name: String) { stringValue = name.map { $0.isUppercase ? "_" + $0.lowercased() : String($0) }.joined() }
-  init?(stringValue: String) { self.init(stringValue) }
-  init?(intValue: Int) { nil }
 }

@@ -183,7 +183,7 @@ struct ExecCommand: ParsableCommand {
     }
     let results = try function(zip(arguments, types).map { try Self.value($0, $1) })
     if options.json { return try printJSON(Output(results: results.map(Self.result))) }
-    for value in results { print(Self.text(value)) }
+    try standardOutput(results.map { Self.text($0) + "\n" }.joined())
   }
 
   /// Reads a number in decimal or, with 0x, in hexadecimal; negative ones too.

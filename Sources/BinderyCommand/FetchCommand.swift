@@ -29,10 +29,10 @@ struct FetchCommand: ParsableCommand {
     let fetched = try fetcher.fetch()
     let byteCount = bundle.manifest.files.reduce(0) { $0 + $1.byteCount }
     if json { return try printJSON(Output(path: bundle.path, byteCount: byteCount)) }
-    print(
+    try standardOutput(
       fetched == 0
-        ? "\(bundle.path): all files are there and verified (\(byteCount) bytes)"
-        : "\(bundle.path): fetched \(fetched) file\(fetched == 1 ? "" : "s"), verified (\(byteCount) bytes)")
+        ? "\(bundle.path): all files are there and verified (\(byteCount) bytes)\n"
+        : "\(bundle.path): fetched \(fetched) file\(fetched == 1 ? "" : "s"), verified (\(byteCount) bytes)\n")
   }
 
   private func accept(_ terms: ModelBundle.LicenseTerms, of bundle: ModelBundle) throws {

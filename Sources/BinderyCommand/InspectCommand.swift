@@ -74,7 +74,7 @@ struct InspectCommand: ParsableCommand {
     text += Table.text(
       ["tensor", "type", "shape", "offset", "bytes"],
       tensors.map { [$0.name, $0.type, $0.shape.map(String.init).joined(separator: " x "), "\($0.offset)", "\($0.byteCount)"] })
-    standardOutput(text)
+    try standardOutput(text)
   }
 
   private static func value(_ value: MetadataValue) -> JSONValue {
@@ -160,7 +160,7 @@ struct InspectCommand: ParsableCommand {
     text +=
       "\n" + Table.text(["import", "kind", "type"], output.imports.map { ["\($0.module ?? "").\($0.name)", $0.kind, $0.type] })
     text += "\n" + Table.text(["export", "kind", "type"], output.exports.map { [$0.name, $0.kind, $0.type] })
-    standardOutput(text)
+    try standardOutput(text)
   }
 
   private static func description(_ kind: Import.Kind, _ module: Module) -> (String, String) {

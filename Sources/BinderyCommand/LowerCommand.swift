@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import WebAssembly
 
 struct LowerCommand: ParsableCommand {
@@ -30,19 +29,6 @@ struct LowerCommand: ParsableCommand {
       let declarations = try memory.map { try MemoryDeclaration(parsing: $0) }
       lowered = try Lowering.lower(try Module.parse(bytes), memories: declarations)
     } catch { throw CommandFailure("cannot lower '\(module)': \(error)") }
-    do { try Data(lowered).write(to: URL(filePath: output), options: .atomic) } catch {
-      throw CommandFailure("cannot write '\(output)': \(reason(error))")
-    }
-  }
-}
-
-/// Reads a file whole.
-func readBytes(_ path: String) throws(CommandFailure) -> [UInt8] {
-  guard let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType else {
-    throw CommandFailure("cannot read '\(path)': there is no such file")
-  }
-  guard type != .typeDirectory else { throw CommandFailure("cannot read '\(path)': it is a folder, expected a file") }
-  do { return try [UInt8](Data(contentsOf: URL(filePath: path))) } catch {
-    throw CommandFailure("cannot read '\(path)': \(reason(error))")
+    try writeFile(lowered, to: output)
   }
 }

@@ -66,17 +66,3 @@ struct LoadingOptions: ParsableArguments {
 
 extension KernelProvider: ExpressibleByArgument {}
 extension WeightLoading: ExpressibleByArgument {}
-
-/// Reads a text file, or standard input for `-`.
-func readText(_ path: String) throws(CommandFailure) -> String {
-  let data: Data
-  if path == "-" {
-    data = FileHandle.standardInput.readDataToEndOfFile()
-  } else {
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
-      throw CommandFailure("cannot read '\(path)': \(reason(error))")
-    }
-  }
-  guard let text = String(data: data, encoding: .utf8) else { throw CommandFailure("'\(path)' is not text in UTF-8") }
-  return text
-}

@@ -12,15 +12,8 @@ struct ModuleInput {
   private static let features: WasmFeatures = [.standard, .threads]
 
   init(_ path: String) throws(CommandFailure) {
-    guard path == "-" else {
-      name = path
-      bytes = try readBytes(path)
-      return
-    }
-    name = "<standard input>"
-    do { bytes = [UInt8](try FileHandle.standardInput.readToEnd() ?? Data()) } catch {
-      throw CommandFailure("cannot read standard input: \(reason(error))")
-    }
+    name = path == "-" ? "<standard input>" : path
+    bytes = try readBytes(path)
   }
 
   /// Whether the file claims to be a binary: by its first bytes, or by its name.
@@ -95,12 +88,7 @@ func writeOutput(_ bytes: [UInt8], to path: String?, isText: Bool) throws {
       throw CommandFailure(
         "a binary is not written to a terminal: name a file with --output, or redirect standard output", status: 64)
     }
-    do { try FileHandle.standardOutput.write(contentsOf: Data(bytes)) } catch {
-      throw CommandFailure("cannot write to standard output: \(reason(error))")
-    }
-    return
+    return try standardOutput(bytes)
   }
-  do { try Data(bytes).write(to: URL(filePath: path), options: .atomic) } catch {
-    throw CommandFailure("cannot write '\(path)': \(reason(error))")
-  }
+  try writeFile(bytes, to: path)
 }

@@ -50,9 +50,9 @@ struct PerplexityCommand: ParsableCommand {
     let mean = scores.reduce(0, +) / Double(scores.count)
     let output = Output(tokenCount: count, meanNll: mean, perplexity: exp(mean))
     if json { return try printJSON(output) }
-    print(
+    try standardOutput(
       String(
-        format: "%d tokens, mean negative log-likelihood %.5f, perplexity %.4f", output.tokenCount, output.meanNll,
+        format: "%d tokens, mean negative log-likelihood %.5f, perplexity %.4f\n", output.tokenCount, output.meanNll,
         output.perplexity))
   }
 }

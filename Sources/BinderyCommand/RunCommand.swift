@@ -84,15 +84,17 @@ struct RunCommand: ParsableCommand {
     let loadSeconds = seconds(clock.now - start)
     let interruption = Interruption { session.cancel() }
     defer { interruption.end() }
+    let output = StreamedOutput { session.cancel() }
     let request = GenerationRequest(
       promptTokens: tokens, tokenCountMax: maxTokens, sampling: sampling, stopStrings: stop, topLogProbabilityCount: topLogprobs,
       timeLimit: options.timeLimit)
     var result = try failing { () throws(BinderyError) in
-      try session.generate(request) { piece in if !json { standardOutput(piece) } }
+      try session.generate(request) { piece in if !json { output.write(piece) } }
     }
+    try output.check()
     result.timings.loadSeconds = loadSeconds
     if json { return try printJSON(RunOutput(result)) }
-    standardOutput("\n")
+    try standardOutput("\n")
     standardError(Self.summary(result, tokenCount: tokens.count))
   }
 

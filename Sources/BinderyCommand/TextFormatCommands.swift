@@ -89,17 +89,18 @@ struct ValidateCommand: ParsableCommand {
     var results: [Output.File] = []
     for path in files {
       let input = try ModuleInput(path)
-      do {
+      do throws(ModuleProblem) {
         try input.validate()
-        results.append(.init(path: path, valid: true))
-        if !json { standardOutput("\(input.name): valid\n") }
       } catch {
         standardError("bindery: \(error.sentence)\n")
         results.append(
           .init(
             path: path, valid: false, message: error.message, byteOffset: error.byteOffset, line: error.place?.line,
             column: error.place?.column))
+        continue
       }
+      results.append(.init(path: path, valid: true))
+      if !json { try standardOutput("\(input.name): valid\n") }
     }
     if json { try printJSON(Output(files: results)) }
     if results.contains(where: { !$0.valid }) { throw ExitCode(1) }

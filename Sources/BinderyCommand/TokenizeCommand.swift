@@ -49,8 +49,7 @@ struct TokenizeCommand: ParsableCommand {
       let ids = encode(text)
       let pieces = tokenizer.pieces(ids)
       if json { return try printJSON(Output(ids: ids.map(\.rawValue), pieces: pieces)) }
-      for (id, piece) in zip(ids, pieces) { print("\(id)\t\(piece.debugDescription)") }
-      return
+      return try standardOutput(zip(ids, pieces).map { "\($0)\t\($1.debugDescription)\n" }.joined())
     }
     let path = inputFile ?? "-"
     let texts: [String]
@@ -65,6 +64,6 @@ struct TokenizeCommand: ParsableCommand {
     if json {
       return try printJSON(ListOutput(ids: ids.map { $0.map(\.rawValue) }, pieces: ids.map { tokenizer.pieces($0) }))
     }
-    for list in ids { print(list.map(\.description).joined(separator: " ")) }
+    try standardOutput(ids.map { $0.map(\.description).joined(separator: " ") + "\n" }.joined())
   }
 }

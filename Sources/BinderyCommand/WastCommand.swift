@@ -50,7 +50,7 @@ struct WastCommand: ParsableCommand {
       if !json {
         for failure in result.failures {
           let place = failure.column > 0 ? "\(failure.line):\(failure.column)" : "\(failure.line)"
-          standardOutput("\(path):\(place): \(failure.message)\n")
+          try standardOutput("\(path):\(place): \(failure.message)\n")
         }
       }
       results.append(result)
@@ -60,7 +60,7 @@ struct WastCommand: ParsableCommand {
     if json {
       try printJSON(output)
     } else {
-      standardOutput("\(output.passed) passed, \(output.failed) failed, \(output.skipped) skipped\n")
+      try standardOutput("\(output.passed) passed, \(output.failed) failed, \(output.skipped) skipped\n")
     }
     guard output.failed == 0 else {
       let failing = results.filter { $0.failed > 0 }

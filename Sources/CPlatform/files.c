@@ -65,6 +65,41 @@ int bindery_descriptor_set_flags(int descriptor, int flags) {
   return fcntl(descriptor, F_SETFL, flags) < 0 ? errno : 0;
 }
 
+// Waits until a descriptor that does not wait by itself can go on.
+static void wait_for(int descriptor, short events) {
+  struct pollfd entry = {.fd = descriptor, .events = events};
+  poll(&entry, 1, -1);
+}
+
+int bindery_descriptor_write(int descriptor, const void *bytes, size_t byte_count) {
+  size_t done = 0;
+  while (done < byte_count) {
+    // Systems refuse or cut counts above 2^31.
+    size_t rest = byte_count - done < 1 << 30 ? byte_count - done : 1 << 30;
+    ssize_t count = write(descriptor, (const char *)bytes + done, rest);
+    if (count >= 0) {
+      done += (size_t)count;
+    } else if (errno == EAGAIN) {
+      wait_for(descriptor, POLLOUT);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+int bindery_descriptor_read(int descriptor, void *buffer, size_t byte_count, size_t *read_byte_count) {
+  for (;;) {
+    ssize_t count = read(descriptor, buffer, byte_count < 1 << 30 ? byte_count : 1 << 30);
+    if (count >= 0) {
+      *read_byte_count = (size_t)count;
+      return 0;
+    }
+    if (errno == EAGAIN) wait_for(descriptor, POLLIN);
+    else if (errno != EINTR) return errno;
+  }
+}
+
 int bindery_readable_byte_count(int descriptor, size_t *byte_count) {
   int count = 0;
   if (ioctl(descriptor, FIONREAD, &count) < 0) return errno;

@@ -229,7 +229,7 @@ int bindery_file_facts_get(int descriptor, bindery_file_facts *facts) {
 }
 
 int bindery_file_duplicate(int descriptor, int *duplicate) {
-  int result = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  int result = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   if (result < 0) return errno;
   *duplicate = result;
   return 0;

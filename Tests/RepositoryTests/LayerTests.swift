@@ -7,7 +7,7 @@ import _TestSupport
 /// SwiftPM only notices an undeclared import; this notices a declared one that points up.
 private let layers: [(layer: Int, rooms: [String])] = [
   (0, ["CPlatform", "COpenBLAS", "CInterpreter", "CTensorKernels", "CModelPrograms", "CEngineKernels"]),
-  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms", "Charts"]),
+  (1, ["VirtualMemory", "BinaryReading", "Tensors", "Tokenizers", "ChatTemplates", "ModelPrograms", "Charts", "SystemFiles"]),
   (2, ["WebAssembly", "TensorFiles"]),
   (3, ["WasmRuntime", "WebAssemblyText"]),
   (4, ["WasmScripts", "WASI", "TensorStore", "TensorOperations"]),

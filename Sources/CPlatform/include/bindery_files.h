@@ -1,4 +1,4 @@
-// Calls on files that Swift cannot import: variadic ones, and those of Linux alone. Module WASI is their only caller.
+// Calls on files that Swift cannot import: variadic ones, and those of Linux alone. Modules WASI and SystemFiles call them.
 // Each returns 0, or the errno of the failure.
 #pragma once
 #include <stdbool.h>
@@ -18,6 +18,11 @@ int bindery_open_beneath(int directory, const char *path, int flags, uint32_t mo
 
 int bindery_descriptor_flags(int descriptor, int *flags);
 int bindery_descriptor_set_flags(int descriptor, int flags);
+
+/// Writes all bytes. A descriptor that does not wait is waited for.
+int bindery_descriptor_write(int descriptor, const void *bytes, size_t byte_count);
+/// Reads what there is, at most byte_count bytes; *read_byte_count is 0 at the end. A descriptor that does not wait is waited for.
+int bindery_descriptor_read(int descriptor, void *buffer, size_t byte_count, size_t *read_byte_count);
 
 /// Bytes that can be read now from a pipe or terminal.
 int bindery_readable_byte_count(int descriptor, size_t *byte_count);

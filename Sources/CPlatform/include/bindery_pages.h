@@ -61,7 +61,7 @@ typedef struct bindery_file_facts {
 /// Opens for reading, close-on-exec, without blocking on a pipe or device.
 int bindery_file_open(const char *path, int *descriptor);
 int bindery_file_facts_get(int descriptor, bindery_file_facts *facts);
-/// Duplicates a descriptor, close-on-exec.
+/// Duplicates a descriptor, close-on-exec; never as one of the standard streams, though one of them may be closed.
 int bindery_file_duplicate(int descriptor, int *duplicate);
 void bindery_file_close(int descriptor);
 /// Reads exactly byte_count bytes at offset, or as many as there are: *read_byte_count says.

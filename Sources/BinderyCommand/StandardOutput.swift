@@ -1,0 +1,114 @@
+import BinaryReading
+import Bindery
+import Foundation
+import Synchronization
+import SystemFiles
+
+// The two streams of the command. Nothing else in this room writes to them: a result that does not arrive is a failure, and no
+// failure of a write may end the process by itself.
+
+/// Writes text to standard output at once: generated text must not wait in a buffer.
+/// - Throws: where it does not arrive. A reader that has left (`| head`) is no reason for a sentence.
+func standardOutput(_ text: String) throws(CommandFailure) { try standardOutput(Array(text.utf8)) }
+
+func standardOutput(_ bytes: [UInt8]) throws(CommandFailure) {
+  do { try StandardStream.output.write(bytes) } catch { throw CommandFailure(error) }
+}
+
+/// Writes text to standard error at once. What does not arrive is remembered: a command that succeeds otherwise ends with status 1
+/// then, as other tools do, for want of a place to say why.
+func standardError(_ text: String) {
+  do { try StandardStream.error.write(Array(text.utf8)) } catch { isStandardErrorBroken.store(true, ordering: .relaxed) }
+}
+
+/// Whether anything that was written to standard error did not arrive.
+let isStandardErrorBroken = Atomic(false)
+
+extension CommandFailure {
+  init(_ error: SystemFileError) {
+    self.init(error.description)
+    isQuiet = error.isBrokenPipe
+  }
+}
+
+/// Text that is streamed from callbacks that cannot throw: after the first failure nothing is written any more, and `stop` is
+/// called once.
+final class StreamedOutput: Sendable {
+  private let failure = Mutex<CommandFailure?>(nil)
+  private let stop: @Sendable () -> Void
+  /// A model's text is a stranger's: on a terminal its control characters are shown, not obeyed.
+  private let isEscaped = StandardStream.output.isTerminal
+
+  init(stop: @escaping @Sendable () -> Void) { self.stop = stop }
+
+  func write(_ text: String) {
+    guard failure.withLock({ $0 == nil }) else { return }
+    do { try standardOutput(isEscaped ? text.escapedForTerminal(keepingLines: true) : text) } catch {
+      failure.withLock { $0 = error }
+      stop()
+    }
+  }
+
+  /// - Throws: what went wrong meanwhile.
+  func check() throws(CommandFailure) {
+    if let failure = failure.withLock({ $0 }) { throw failure }
+  }
+}
+
+/// Prints one JSON object on standard output, keys in snake case.
+/// - Parameter keysAsTheyAre: for objects whose keys are data (the keys of metadata), where only our own are to be changed.
+func printJSON(_ value: some Encodable, keysAsTheyAre: Bool = false) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  encoder.keyEncodingStrategy = .custom { path in
+    // The keys of dictionaries are data.
+    let key = path[path.count - 1]
+    return keysAsTheyAre && path.count == 2 && path[0].stringValue == "metadata" ? key : SnakeCaseKey(key.stringValue)
+  }
+  try standardOutput(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
+}
+
+/// `tokenCount` as `token_count`.
+private struct SnakeCaseKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+
+  init(_ name: String) { stringValue = name.map { $0.isUppercase ? "_" + $0.lowercased() : String($0) }.joined() }
+  init?(stringValue: String) { self.init(stringValue) }
+  init?(intValue: Int) { nil }
+}
+
+// MARK: Files
+
+/// Writes a result to a file that is there whole or not at all.
+func writeFile(_ bytes: [UInt8], to path: String) throws(CommandFailure) {
+  do throws(SystemFileError) {
+    let file = try OutputFile(SystemString(path))
+    try file.write(bytes)
+    try file.commit()
+  } catch { throw CommandFailure(error) }
+}
+
+/// Reads a file whole: a regular one, a pipe (`<(...)`), or standard input for `-`.
+/// - Parameters:
+///   - byteCountMax: no file may be longer.
+///   - isStopped: asked while nothing comes.
+func readBytes(
+  _ path: String, byteCountMax: Int = 1 << 32, isStopped: () -> Bool = { false }
+) throws(CommandFailure) -> [UInt8] {
+  do throws(SystemFileError) {
+    return path == "-"
+      ? try InputFile.readStandardInput(byteCountMax: byteCountMax, isStopped: isStopped)
+      : try InputFile.read(SystemString(path), byteCountMax: byteCountMax, isStopped: isStopped)
+  } catch { throw CommandFailure(error) }
+}
+
+/// Reads a text file, a pipe, or standard input for `-`.
+func readText(_ path: String, isStopped: () -> Bool = { false }) throws(CommandFailure) -> String {
+  // Longer texts have more tokens than any context holds.
+  let bytes = try readBytes(path, byteCountMax: 1 << 28, isStopped: isStopped)
+  guard let text = String(validating: bytes, as: UTF8.self) else {
+    throw CommandFailure("\(path == "-" ? StandardStream.input.name : "'\(path)'") is not text in UTF-8")
+  }
+  return text
+}
