@@ -1,4 +1,5 @@
 import Foundation
+import SystemFiles
 import WebAssembly
 import WebAssemblyText
 
@@ -11,9 +12,20 @@ struct ModuleInput {
   /// Every one: a tool for modules does not ask which engine will run them.
   private static let features: WasmFeatures = [.standard, .threads]
 
-  init(_ path: String) throws(CommandFailure) {
-    name = path == "-" ? "<standard input>" : path
-    bytes = try readBytes(path)
+  init(_ path: String) throws(CommandFailure) { try self.init(SystemString(path)) }
+
+  /// - Parameter isStopped: asked while a pipe gives nothing.
+  init(_ path: SystemString, isStopped: () -> Bool = { false }) throws(CommandFailure) {
+    name = path == "-" ? "<standard input>" : path.description
+    bytes = try readBytes(path, isStopped: isStopped)
+  }
+
+  /// The module as a binary: the bytes themselves, or what their text says.
+  func binary() throws(CommandFailure) -> [UInt8] {
+    // A text begins, after blanks, with a parenthesis or a comment.
+    let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    guard first == UInt8(ascii: "(") || first == UInt8(ascii: ";") else { return bytes }
+    return try reportingProblem { () throws(ModuleProblem) in try translateText(checking: false).bytes }
   }
 
   /// Whether the file claims to be a binary: by its first bytes, or by its name.

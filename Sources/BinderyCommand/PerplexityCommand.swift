@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bindery
 import Foundation
+import Synchronization
 
 struct PerplexityCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -32,20 +33,27 @@ struct PerplexityCommand: ParsableCommand {
   }
 
   func run() throws {
-    let host = try options.makeHost()
-    let model = try options.open(model, host: host)
-    let text = try readText(file)
-    let (count, scores) = try failing { () throws(BinderyError) in
-      let session = try model.makeSession()
-      let interruption = Interruption { session.cancel() }
-      defer { interruption.end() }
-      var tokens = try model.encode(text)
-      tokens = Array(tokens.prefix(maxTokens ?? session.contextLength))
-      guard tokens.count >= 2 else {
-        throw BinderyError(
-          .malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")
+    let running = Mutex<Session?>(nil)
+    // One time limit for everything.
+    let interruption = Interruption(timeout: options.timeout) { running.withLock { $0 }?.cancel() }
+    defer { interruption.end() }
+    let (count, scores): (Int, [Double])
+    do {
+      let model = try options.open(model, host: try options.makeHost())
+      let text = try readText(file, isStopped: { interruption.isOver })
+      let session = try failing { () throws(BinderyError) in try model.makeSession() }
+      running.withLock { $0 = session }
+      (count, scores) = try failing { () throws(BinderyError) in
+        let tokens = Array(try model.encode(text).prefix(maxTokens ?? session.contextLength))
+        guard tokens.count >= 2 else {
+          throw BinderyError(
+            .malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")
+        }
+        return (tokens.count, try session.negativeLogLikelihoods(of: tokens, timeLimit: interruption.remainingTime))
       }
-      return (tokens.count, try session.negativeLogLikelihoods(of: tokens, timeLimit: options.timeLimit))
+      if let failure = interruption.failure { throw failure }
+    } catch {
+      throw interruption.failure ?? error
     }
     let mean = scores.reduce(0, +) / Double(scores.count)
     let output = Output(tokenCount: count, meanNll: mean, perplexity: exp(mean))

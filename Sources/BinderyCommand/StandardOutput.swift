@@ -15,9 +15,12 @@ func standardOutput(_ bytes: [UInt8]) throws(CommandFailure) {
   do { try StandardStream.output.write(bytes) } catch { throw CommandFailure(error) }
 }
 
-/// Writes text to standard error at once. What does not arrive is remembered: a command that succeeds otherwise ends with status 1
+/// Writes text to standard error at once, with control characters escaped: messages quote files, guests and requests. What does not arrive is remembered: a command that succeeds otherwise ends with status 1
 /// then, as other tools do, for want of a place to say why.
-func standardError(_ text: String) {
+func standardError(_ text: String) { terminalControl(text.escapedForTerminal(keepingLines: true)) }
+
+/// Writes text to standard error that a terminal is to obey.
+func terminalControl(_ text: String) {
   do { try StandardStream.error.write(Array(text.utf8)) } catch { isStandardErrorBroken.store(true, ordering: .relaxed) }
 }
 
@@ -65,7 +68,26 @@ func printJSON(_ value: some Encodable, keysAsTheyAre: Bool = false) throws {
     let key = path[path.count - 1]
     return keysAsTheyAre && path.count == 2 && path[0].stringValue == "metadata" ? key : SnakeCaseKey(key.stringValue)
   }
-  try standardOutput(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
+  try standardOutput(escapedJSON(try encoder.encode(value)) + "\n")
+}
+
+/// JSON in which every character that a terminal or an editor may obey is written as a number. (The encoder does so for those
+/// below U+0020; they, and these, are only found in strings.)
+private func escapedJSON(_ json: Data) -> String {
+  let text = String(decoding: json, as: UTF8.self)
+  if text.utf8.allSatisfy({ $0 < 0x7F }) { return text }
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator:
+      for unit in String(scalar).utf16 {
+        let digits = String(unit, radix: 16)
+        result.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).unicodeScalars)
+      }
+    default: result.append(scalar)
+    }
+  }
+  return String(result)
 }
 
 /// `tokenCount` as `token_count`.
@@ -94,19 +116,23 @@ func writeFile(_ bytes: [UInt8], to path: String) throws(CommandFailure) {
 ///   - byteCountMax: no file may be longer.
 ///   - isStopped: asked while nothing comes.
 func readBytes(
-  _ path: String, byteCountMax: Int = 1 << 32, isStopped: () -> Bool = { false }
+  _ path: SystemString, byteCountMax: Int = 1 << 32, isStopped: () -> Bool = { false }
 ) throws(CommandFailure) -> [UInt8] {
   do throws(SystemFileError) {
     return path == "-"
       ? try InputFile.readStandardInput(byteCountMax: byteCountMax, isStopped: isStopped)
-      : try InputFile.read(SystemString(path), byteCountMax: byteCountMax, isStopped: isStopped)
+      : try InputFile.read(path, byteCountMax: byteCountMax, isStopped: isStopped)
   } catch { throw CommandFailure(error) }
+}
+
+func readBytes(_ path: String, byteCountMax: Int = 1 << 32) throws(CommandFailure) -> [UInt8] {
+  try readBytes(SystemString(path), byteCountMax: byteCountMax)
 }
 
 /// Reads a text file, a pipe, or standard input for `-`.
 func readText(_ path: String, isStopped: () -> Bool = { false }) throws(CommandFailure) -> String {
   // Longer texts have more tokens than any context holds.
-  let bytes = try readBytes(path, byteCountMax: 1 << 28, isStopped: isStopped)
+  let bytes = try readBytes(SystemString(path), byteCountMax: 1 << 28, isStopped: isStopped)
   guard let text = String(validating: bytes, as: UTF8.self) else {
     throw CommandFailure("\(path == "-" ? StandardStream.input.name : "'\(path)'") is not text in UTF-8")
   }

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #if defined(__linux__)
@@ -125,6 +128,86 @@ int bindery_poll(bindery_poll_entry *entries, size_t count, int64_t timeout_nano
   return failure;
 }
 
+// The signals that a write may raise, held back: a guest's write must not end the process, whatever the process has made of them.
+typedef struct held_signals {
+  sigset_t held, before, pending;
+} held_signals;
+
+static void hold_signals(held_signals *state) {
+  sigemptyset(&state->held);
+  sigaddset(&state->held, SIGPIPE);
+  sigaddset(&state->held, SIGXFSZ);
+  sigpending(&state->pending);
+  pthread_sigmask(SIG_BLOCK, &state->held, &state->before);
+}
+
+// Takes back the signal that an error has raised on this thread, unless one was waiting before.
+static void release_signals(held_signals *state, int error) {
+  int number = error == EPIPE ? SIGPIPE : error == EFBIG ? SIGXFSZ : 0;
+#if defined(__linux__)
+  if (number != 0 && !sigismember(&state->pending, number)) {
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    struct timespec no_time = {0};
+    while (sigtimedwait(&one, NULL, &no_time) < 0 && errno == EINTR) {}
+  }
+#else
+  (void)number;
+#endif
+  pthread_sigmask(SIG_SETMASK, &state->before, NULL);
+}
+
+ptrdiff_t bindery_read_vectors(int descriptor, const struct iovec *vectors, size_t count, int64_t offset) {
+  for (;;) {
+    ssize_t result = offset < 0 ? readv(descriptor, vectors, (int)count) : preadv(descriptor, vectors, (int)count, (off_t)offset);
+    if (result >= 0) return result;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+ptrdiff_t bindery_write_vectors(int descriptor, const struct iovec *vectors, size_t count, int64_t offset) {
+  held_signals state;
+  hold_signals(&state);
+  ssize_t result;
+  int error = 0;
+  do {
+    result = offset < 0 ? writev(descriptor, vectors, (int)count) : pwritev(descriptor, vectors, (int)count, (off_t)offset);
+    error = result < 0 ? errno : 0;
+  } while (error == EINTR);
+  release_signals(&state, error);
+  return error != 0 ? -error : result;
+}
+
+int bindery_set_size(int descriptor, int64_t byte_count) {
+  held_signals state;
+  hold_signals(&state);
+  int error;
+  do error = ftruncate(descriptor, (off_t)byte_count) == 0 ? 0 : errno; while (error == EINTR);
+  release_signals(&state, error);
+  return error;
+}
+
+int bindery_inherited_duplicate(int stream, int *duplicate) {
+  int result = fcntl(stream, F_DUPFD_CLOEXEC, 3);
+  if (result < 0 && errno == EBADF) {
+    int opened;
+    int failure = bindery_open_at(AT_FDCWD, "/dev/null", O_RDONLY, 0, &opened);
+    if (failure != 0) return failure;
+    if (opened > 2) {
+      *duplicate = opened;
+      return 0;
+    }
+    result = fcntl(opened, F_DUPFD_CLOEXEC, 3);
+    int error = errno;
+    close(opened);
+    errno = error;
+  }
+  if (result < 0) return errno;
+  *duplicate = result;
+  return 0;
+}
+
 int bindery_random(void *buffer, size_t byte_count) {
 #if defined(__linux__)
   size_t done = 0;
@@ -156,7 +239,13 @@ int bindery_set_times(
 int bindery_allocate(int descriptor, uint64_t offset, uint64_t byte_count) {
   if (offset > INT64_MAX || byte_count > INT64_MAX) return EFBIG;
 #if defined(__linux__)
-  return posix_fallocate(descriptor, (off_t)offset, (off_t)byte_count);
+  // Not posix_fallocate, which writes to every block where the file system cannot.
+  held_signals state;
+  hold_signals(&state);
+  int error;
+  do error = fallocate(descriptor, 0, (off_t)offset, (off_t)byte_count) == 0 ? 0 : errno; while (error == EINTR);
+  release_signals(&state, error);
+  return error;
 #else
   return ENOTSUP;
 #endif

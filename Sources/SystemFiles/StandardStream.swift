@@ -40,7 +40,11 @@ public enum StandardStream: CInt, CaseIterable, Sendable {
   }
 
   /// A write to a pipe that nobody reads gives an error from here on, instead of ending the process.
-  public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+  public static func ignoreBrokenPipes() {
+    signal(SIGPIPE, SIG_IGN)
+    // The same for a file that grows past the limit of the process.
+    signal(SIGXFSZ, SIG_IGN)
+  }
 
   /// Writes all bytes, at once: nothing waits in a buffer.
   /// - Throws: `.write`. Some of the bytes may have been written.

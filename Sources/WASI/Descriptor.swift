@@ -1,4 +1,5 @@
 import CPlatform
+import SystemFiles
 
 #if canImport(Darwin)
 import Darwin
@@ -50,17 +51,13 @@ final class Descriptor {
   /// What files opened below this folder may have at most.
   var inheriting: WASIRights
   /// The name by which a granted folder is known; nil for everything that the program opened itself.
-  let preopenName: String?
-  /// The names in a folder, as they were when the listing began.
-  var listing: [ListingEntry] = []
+  let preopenName: SystemString?
+  /// The names in a folder, as they were when the guest began to list them.
+  var listing: DirectoryListing?
+  /// For a terminal: what it is not to obey.
+  var filter: TerminalFilter?
 
-  struct ListingEntry {
-    let name: [UInt8]
-    let inode: UInt64
-    let type: FileType
-  }
-
-  init(host: CInt, type: FileType, rights: WASIRights, inheriting: WASIRights = [], preopenName: String? = nil) {
+  init(host: CInt, type: FileType, rights: WASIRights, inheriting: WASIRights = [], preopenName: SystemString? = nil) {
     self.host = host
     self.type = type
     self.rights = rights
@@ -80,23 +77,6 @@ final class Descriptor {
     guard type == .directory else { throw .notDirectory }
     return SandboxedDirectory(descriptor: host, usesKernel: usesKernel)
   }
-
-  /// Reads the listing anew.
-  func readListing() throws(WASIErrno) {
-    listing = []
-    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-    // SAFETY: the callback is called during the call only, with this object, and with names that end with a zero.
-    let failure = unsafe bindery_list_directory(
-      host,
-      { context, name, inode, type in
-        guard let context = unsafe context, let name = unsafe name else { return false }
-        let descriptor = unsafe Unmanaged<Descriptor>.fromOpaque(context).takeUnretainedValue()
-        let bytes = unsafe UnsafeBufferPointer(start: name, count: strlen(name)).map { UInt8(bitPattern: $0) }
-        descriptor.listing.append(ListingEntry(name: bytes, inode: inode, type: FileType(entryType: type)))
-        return true
-      }, context)
-    try WASIErrno.check(failure)
-  }
 }
 
 /// The guest's descriptors by number. The lowest free number is given out first.
@@ -114,6 +94,11 @@ struct DescriptorTable {
   func descriptor(_ number: UInt32) throws(WASIErrno) -> Descriptor {
     guard let descriptor = self[number] else { throw .badDescriptor }
     return descriptor
+  }
+
+  /// - Throws: `mfile` if nothing can be inserted any more.
+  func checkRoom() throws(WASIErrno) {
+    guard entries.count < countMax || entries.contains(where: { $0 == nil }) else { throw .tooManyFiles }
   }
 
   /// - Throws: `mfile` if there are too many.

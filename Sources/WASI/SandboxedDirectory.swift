@@ -27,6 +27,8 @@ struct SandboxedDirectory {
 
   /// As many links as Linux follows.
   private static let linkCountMax = 40
+  /// Folders that a walk holds open at a time.
+  private static let depthMax = 128
 
   /// Opens a path below the folder; `flags` are those of open(2). With `follows` false, a link at the end is not followed.
   func open(_ path: [UInt8], flags: CInt, mode: UInt32 = 0o666, follows: Bool) throws(WASIErrno) -> CInt {
@@ -117,6 +119,8 @@ struct SandboxedDirectory {
         let extra = O_NOFOLLOW | (mustBeFolder ? O_DIRECTORY : 0)
         return try openHere(component, in: current, flags: flags | extra, mode: mode)
       }
+      // Each one is a descriptor of the process, which other guests need too.
+      guard folders.count < Self.depthMax else { throw .tooManyFiles }
       folders.append(
         try openHere(component, in: current, flags: bindery_open_path_flag() | O_DIRECTORY | O_NOFOLLOW, mode: 0))
     }

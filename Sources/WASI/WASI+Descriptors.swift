@@ -1,4 +1,5 @@
 import CPlatform
+import SystemFiles
 import WasmRuntime
 
 #if canImport(Darwin)
@@ -13,57 +14,6 @@ extension WASI {
     let descriptor = try descriptors.descriptor(call.u32(0))
     try descriptor.require(needed)
     return descriptor
-  }
-
-  // MARK: Reading and writing
-
-  /// readv or preadv, straight into the pages of the guest.
-  func descriptorRead(_ call: GuestCall, isPositioned: Bool) throws {
-    let descriptor = try descriptor(call, isPositioned ? [.read, .seek] : .read)
-    guard descriptor.type != .directory else { throw WASIErrno.isDirectory }
-    let result = call.address(isPositioned ? 4 : 3)
-    try call.checkWritable(result, byteCount: 4)
-    let vectors = unsafe try call.vectors(1, writable: true)
-    let offset = isPositioned ? try Self.offset(call.u64(3)) : 0
-    if !isPositioned { try waitUntilReady(descriptor, events: CInt(POLLIN), call) }
-    let count = try Self.transfer {
-      // SAFETY: every vector was checked to be writable in the guest's memory; no page state changes during the call.
-      unsafe isPositioned
-        ? preadv(descriptor.host, vectors, CInt(vectors.count), offset) : readv(descriptor.host, vectors, CInt(vectors.count))
-    }
-    try call.store(UInt32(count), at: result)
-  }
-
-  /// writev or pwritev, straight from the pages of the guest.
-  func descriptorWrite(_ call: GuestCall, isPositioned: Bool) throws {
-    let descriptor = try descriptor(call, isPositioned ? [.write, .seek] : .write)
-    guard descriptor.type != .directory else { throw WASIErrno.isDirectory }
-    let result = call.address(isPositioned ? 4 : 3)
-    try call.checkWritable(result, byteCount: 4)
-    let vectors = unsafe try call.vectors(1, writable: false)
-    let offset = isPositioned ? try Self.offset(call.u64(3)) : 0
-    if !isPositioned { try waitUntilReady(descriptor, events: CInt(POLLOUT), call) }
-    let count = try Self.transfer {
-      // SAFETY: every vector was checked to be readable in the guest's memory; no page state changes during the call.
-      unsafe isPositioned
-        ? pwritev(descriptor.host, vectors, CInt(vectors.count), offset) : writev(descriptor.host, vectors, CInt(vectors.count))
-    }
-    // What a truncated bound file gave is not to be taken for its bytes.
-    try call.memory.checkNotLost()
-    try call.store(UInt32(count), at: result)
-  }
-
-  private static func transfer(_ body: () -> Int) throws(WASIErrno) -> Int {
-    while true {
-      let count = body()
-      if count >= 0 { return count }
-      if errno != EINTR { throw WASIErrno(host: errno) }
-    }
-  }
-
-  private static func offset(_ value: UInt64) throws(WASIErrno) -> off_t {
-    guard let offset = off_t(exactly: value) else { throw .invalid }
-    return offset
   }
 
   // MARK: Position and size
@@ -99,12 +49,23 @@ extension WASI {
 
   func descriptorSetSize(_ call: GuestCall) throws {
     let descriptor = try descriptor(call, .setSize)
-    guard ftruncate(descriptor.host, try Self.offset(call.u64(1))) == 0 else { throw WASIErrno(host: errno) }
+    try WASIErrno.check(bindery_set_size(descriptor.host, try Self.offset(call.u64(1))))
   }
 
   func descriptorAllocate(_ call: GuestCall) throws {
     let descriptor = try descriptor(call, .allocate)
-    try WASIErrno.check(bindery_allocate(descriptor.host, call.u64(1), call.u64(2)))
+    let (start, byteCount) = (call.u64(1), call.u64(2))
+    let (end, overflow) = start.addingReportingOverflow(byteCount)
+    guard !overflow, end <= UInt64(Int64.max) else { throw WASIErrno.tooLarge }
+    guard byteCount > 0 else { throw WASIErrno.invalid }
+    // Some file systems write every byte: in pieces, between which the guest can be stopped.
+    let pieceByteCount: UInt64 = 64 << 20
+    var offset = start
+    while offset < end {
+      try call.store.checkInterrupt()
+      try WASIErrno.check(bindery_allocate(descriptor.host, offset, min(pieceByteCount, end - offset)))
+      offset += min(pieceByteCount, end - offset)
+    }
   }
 
   func descriptorAdvise(_ call: GuestCall) throws {
@@ -227,13 +188,13 @@ extension WASI {
 
   func preopenStatus(_ call: GuestCall) throws {
     guard let name = try descriptor(call).preopenName else { throw WASIErrno.badDescriptor }
-    try call.store(UInt64(name.utf8.count) << 32, at: call.address(1))
+    try call.store(UInt64(name.bytes.count) << 32, at: call.address(1))
   }
 
   func preopenName(_ call: GuestCall) throws {
     guard let name = try descriptor(call).preopenName else { throw WASIErrno.badDescriptor }
-    guard call.u32(2) >= name.utf8.count else { throw WASIErrno.nameTooLong }
-    try call.memory.write(Array(name.utf8), address: call.address(1))
+    guard call.u32(2) >= name.bytes.count else { throw WASIErrno.nameTooLong }
+    try call.memory.write(name.bytes, address: call.address(1))
   }
 
   /// Entries from a position on, as many as fit; the last one is cut where the buffer ends, so a full buffer means more to come.
@@ -246,19 +207,22 @@ extension WASI {
     try call.checkWritable(result, byteCount: 4)
     try call.checkWritable(call.address(1), byteCount: UInt64(capacity))
     guard let first = Int(exactly: call.u64(3)) else { throw WASIErrno.invalid }
-    if first == 0 { try descriptor.readListing() }
+    if first == 0 { descriptor.listing = try DirectoryListing(of: descriptor.host, for: call.store) }
+    var used = 0
     var bytes: [UInt8] = []
-    for (index, entry) in descriptor.listing.enumerated().dropFirst(first) where bytes.count < capacity {
-      func append<Number: FixedWidthInteger>(_ value: Number) {
-        for shift in stride(from: 0, to: Number.bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
-      }
-      append(UInt64(index + 1))
-      append(entry.inode)
-      append(UInt32(entry.name.count))
-      append(UInt32(entry.type.rawValue))
-      bytes += entry.name
+    func flush() throws {
+      let piece = bytes.count <= capacity - used ? bytes : Array(bytes.prefix(capacity - used))
+      try call.memory.write(piece, address: call.address(1) + UInt64(used))
+      used += piece.count
+      bytes.removeAll(keepingCapacity: true)
+      try call.store.checkInterrupt()
     }
-    try call.memory.write(Array(bytes.prefix(capacity)), address: call.address(1))
-    try call.store(UInt32(min(bytes.count, capacity)), at: result)
+    let entries = descriptor.listing?.entries ?? []
+    for index in entries.indices.dropFirst(first) where used + bytes.count < capacity {
+      entries[index].append(to: &bytes, position: UInt64(index + 1))
+      if bytes.count >= 1 << 16 { try flush() }
+    }
+    try flush()
+    try call.store(UInt32(used), at: result)
   }
 }

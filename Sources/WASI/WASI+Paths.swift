@@ -43,6 +43,8 @@ extension WASI {
     try base.require(needed)
     guard base.inheriting.isSuperset(of: wanted), base.inheriting.isSuperset(of: inheriting) else { throw WASIErrno.notCapable }
     guard !(creates && isDirectory) else { throw WASIErrno.invalid }
+    // Before anything is created or cut.
+    try descriptors.checkRoom()
 
     let guestFlags = try Self.hostFlags(call.u32(7))
     let writes = !wanted.isDisjoint(with: [.write, .allocate, .setSize]) && !isDirectory

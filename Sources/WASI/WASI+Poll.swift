@@ -113,14 +113,19 @@ extension WASI {
 
   /// Before a read or write that may wait: waits here, where it can be cancelled. Files are always ready.
   func waitUntilReady(_ descriptor: Descriptor, events: CInt, _ call: GuestCall) throws {
-    guard descriptor.type != .regularFile else { return }
-    var flags: CInt = 0
-    // SAFETY: the result is written only on success.
-    try WASIErrno.check(unsafe bindery_descriptor_flags(descriptor.host, &flags))
-    guard flags & O_NONBLOCK == 0 else { return }
+    guard try Self.waits(descriptor) else { return }
     while try Self.wait(for: [(descriptor.host, events)], nanoseconds: Self.sliceNanoseconds)[0] == 0 {
       try call.store.checkInterrupt()
     }
+  }
+
+  /// Whether a read or write of a descriptor waits for others.
+  static func waits(_ descriptor: Descriptor) throws(WASIErrno) -> Bool {
+    guard descriptor.type != .regularFile else { return false }
+    var flags: CInt = 0
+    // SAFETY: the result is written only on success.
+    try WASIErrno.check(unsafe bindery_descriptor_flags(descriptor.host, &flags))
+    return flags & O_NONBLOCK == 0
   }
 
   /// What has happened to each descriptor, all zero when the time has passed.

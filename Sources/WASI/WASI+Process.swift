@@ -1,4 +1,5 @@
 import CPlatform
+import SystemFiles
 import WasmRuntime
 
 #if canImport(Darwin)
@@ -17,23 +18,25 @@ extension WASI {
 
   func environmentSizes(_ call: GuestCall) throws { try putSizes(environmentStrings, call) }
 
-  private var environmentStrings: [String] { configuration.environment.map { "\($0.name)=\($0.value)" } }
+  private var environmentStrings: [SystemString] {
+    configuration.environment.map { SystemString($0.name.bytes + [UInt8(ascii: "=")] + $0.value.bytes) }
+  }
 
   /// Pointers to the strings at the first argument, the strings with their zeroes at the second.
-  private func putStrings(_ strings: [String], _ call: GuestCall) throws {
+  private func putStrings(_ strings: [SystemString], _ call: GuestCall) throws {
     var bytes: [UInt8] = []
     var pointers: [UInt32] = []
     let start = call.u32(1)
     for string in strings {
       pointers.append(start &+ UInt32(truncatingIfNeeded: bytes.count))
-      bytes += Array(string.utf8) + [0]
+      bytes += string.bytes + [0]
     }
     try call.memory.write(elements: pointers, address: call.address(0))
     try call.memory.write(bytes, address: call.address(1))
   }
 
-  private func putSizes(_ strings: [String], _ call: GuestCall) throws {
-    let byteCount = strings.reduce(0) { $0 + $1.utf8.count + 1 }
+  private func putSizes(_ strings: [SystemString], _ call: GuestCall) throws {
+    let byteCount = strings.reduce(0) { $0 + $1.bytes.count + 1 }
     guard let count = UInt32(exactly: strings.count), let size = UInt32(exactly: byteCount) else { throw WASIErrno.overflow }
     try call.store(count, at: call.address(0))
     try call.store(size, at: call.address(1))
@@ -77,12 +80,20 @@ extension WASI {
   }
 
   func random(_ call: GuestCall) throws {
-    let byteCount = call.u32(1)
-    try unsafe call.memory.withUnsafeWritableBytes(address: call.address(0), byteCount: UInt64(byteCount)) { bytes in
-      // Without random numbers a program must not go on as if it had some; the system has them always.
-      // SAFETY: as many bytes as the buffer has.
-      let failure = unsafe bytes.isEmpty ? 0 : bindery_random(bytes.baseAddress, bytes.count)
-      precondition(failure == 0, "the system has random numbers")
+    let (address, byteCount) = (call.address(0), UInt64(call.u32(1)))
+    try call.checkWritable(address, byteCount: byteCount)
+    // A gibibyte takes seconds.
+    let pieceByteCount: UInt64 = 1 << 20
+    var done: UInt64 = 0
+    while done < byteCount {
+      try call.store.checkInterrupt()
+      let count = min(pieceByteCount, byteCount - done)
+      let failure = try unsafe call.memory.withUnsafeWritableBytes(address: address + done, byteCount: count) { bytes in
+        // SAFETY: as many bytes as the buffer has.
+        unsafe bindery_random(bytes.baseAddress, bytes.count)
+      }
+      try WASIErrno.check(failure)
+      done += count
     }
   }
 }

@@ -1,4 +1,6 @@
+import BinaryReading
 import CPlatform
+import SystemFiles
 import WasmRuntime
 import WebAssembly
 
@@ -25,11 +27,16 @@ public final class WASI {
     self.configuration = configuration
     self.descriptors = DescriptorTable(countMax: max(configuration.descriptorCountMax, 3 + configuration.preopens.count))
     for string in configuration.arguments + configuration.environment.flatMap({ [$0.name, $0.value] })
-    where string.utf8.contains(0) {
-      throw WASISetupError(description: "an argument or environment variable contains a zero byte: \(string.debugDescription)")
+    where string.containsZero {
+      throw WASISetupError(
+        description: "an argument or environment variable contains a zero byte: \(string.bytes.escapedForTerminal)")
     }
     let streams = [configuration.standardInput, configuration.standardOutput, configuration.standardError]
-    for (number, stream) in streams.enumerated() { try insert(Self.openStream(stream, number: CInt(number))) }
+    for (number, stream) in streams.enumerated() {
+      let descriptor = try Self.openStream(stream, number: CInt(number))
+      if configuration.escapesTerminals, number > 0, isatty(descriptor.host) == 1 { descriptor.filter = TerminalFilter() }
+      try insert(descriptor)
+    }
     for preopen in configuration.preopens { try insert(Self.openFolder(preopen)) }
   }
 
@@ -86,12 +93,12 @@ public final class WASI {
     var host: CInt = -1
     let failure: CInt =
       switch stream {
-      case .inherited: unsafe bindery_file_duplicate(number, &host)
+      case .inherited: unsafe bindery_inherited_duplicate(number, &host)
       case .descriptor(let descriptor): unsafe bindery_file_duplicate(descriptor, &host)
       case .null: unsafe withPath(Array("/dev/null".utf8)) { unsafe bindery_open_at(AT_FDCWD, $0, O_RDWR, 0, &host) }
       }
     guard failure == 0 else {
-      throw WASISetupError(description: "cannot open standard stream \(number): \(Self.text(of: failure))")
+      throw WASISetupError(description: "cannot open standard stream \(number): \(SystemFileError.text(of: failure))")
     }
     let type = status(of: host).map { FileType(mode: $0.st_mode) } ?? .unknown
     var rights: WASIRights = type == .regularFile ? .ofFile : .ofStream
@@ -100,15 +107,15 @@ public final class WASI {
   }
 
   private static func openFolder(_ preopen: WASIConfiguration.Preopen) throws(WASISetupError) -> Descriptor {
-    guard !preopen.hostPath.utf8.contains(0), !preopen.guestPath.utf8.contains(0) else {
-      throw WASISetupError(description: "the name of a folder contains a zero byte: \(preopen.hostPath.debugDescription)")
+    guard !preopen.hostPath.containsZero, !preopen.guestPath.containsZero else {
+      throw WASISetupError(description: "the name of a folder contains a zero byte: \(preopen.hostPath.bytes.escapedForTerminal)")
     }
     var host: CInt = -1
-    let failure = unsafe withPath(Array(preopen.hostPath.utf8)) {
+    let failure = unsafe withPath(preopen.hostPath.bytes) {
       unsafe bindery_open_at(AT_FDCWD, $0, O_RDONLY | O_DIRECTORY, 0, &host)
     }
     guard failure == 0 else {
-      throw WASISetupError(description: "cannot open the folder '\(preopen.hostPath)': \(Self.text(of: failure))")
+      throw WASISetupError(description: "cannot open the folder '\(preopen.hostPath.bytes.escapedForTerminal)': \(SystemFileError.text(of: failure))")
     }
     var rights = WASIRights.ofDirectory
     var inheriting = WASIRights.ofDirectory.union(.ofFile)
@@ -124,12 +131,5 @@ public final class WASI {
     var status = stat()
     // SAFETY: the result is written only on success.
     return unsafe fstat(descriptor, &status) == 0 ? status : nil
-  }
-
-  private static func text(of errno: CInt) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    // SAFETY: the shim writes at most the count it is given, and ends with a zero.
-    unsafe buffer.withUnsafeMutableBufferPointer { unsafe bindery_error_text(errno, $0.baseAddress, $0.count) }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

@@ -1,8 +1,10 @@
+import SystemFiles
+
 /// What a command program is given: nothing that is not named here.
 public struct WASIConfiguration: Sendable {
   /// Where a standard stream leads.
   public enum Stream: Hashable, Sendable {
-    /// The host's own.
+    /// The host's own. Where it is closed, reads are at their end and writes fail.
     case inherited
     /// Nowhere: reads end at once, writes vanish.
     case null
@@ -13,11 +15,15 @@ public struct WASIConfiguration: Sendable {
   /// A folder of the host that the program sees under a name of its own.
   public struct Preopen: Hashable, Sendable {
     public enum Access: Hashable, Sendable { case readOnly, readWrite }
-    public var guestPath: String
-    public var hostPath: String
+    public var guestPath: SystemString
+    public var hostPath: SystemString
     public var access: Access
 
     public init(guestPath: String, hostPath: String, access: Access = .readWrite) {
+      self.init(guestPath: SystemString(guestPath), hostPath: SystemString(hostPath), access: access)
+    }
+
+    public init(guestPath: SystemString, hostPath: SystemString, access: Access = .readWrite) {
       self.guestPath = guestPath
       self.hostPath = hostPath
       self.access = access
@@ -25,14 +31,17 @@ public struct WASIConfiguration: Sendable {
   }
 
   /// The first is the program's name.
-  public var arguments: [String] = []
-  public var environment: [(name: String, value: String)] = []
+  public var arguments: [SystemString] = []
+  public var environment: [(name: SystemString, value: SystemString)] = []
   public var preopens: [Preopen] = []
   public var standardInput = Stream.inherited
   public var standardOutput = Stream.inherited
   public var standardError = Stream.inherited
-  /// Descriptors that the program may have open at a time.
-  public var descriptorCountMax = 1024
+  /// Whether control characters are escaped in what the program writes to a standard stream that is a terminal. Off, a program
+  /// can have colours, and everything else that the terminal obeys: for programs that are trusted with it.
+  public var escapesTerminals = true
+  /// Descriptors that the program may have open at a time. The process has a limit of its own, which all its programs share.
+  public var descriptorCountMax = 256
 
   public init() {}
 }

@@ -2,8 +2,6 @@ import Foundation
 import Testing
 import WASI
 import WasmRuntime
-import WebAssembly
-import WebAssemblyText
 import _TestSupport
 
 /// Calls of the import module one by one, made by a module that passes them on.
@@ -13,86 +11,9 @@ struct CallTests {
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// A guest of one memory of four pages that exports what it imports.
-  private final class Guest {
-    let store: Store
-    let wasi: WASI
-    let instance: Instance
-    var memory: Memory { instance.memory("memory")! }
-
-    init(
-      folder: TemporaryFolder, memory: String = "(memory (export \"memory\") 4)",
-      configure: (inout WASIConfiguration) -> Void = { _ in }
-    ) throws {
-      let functions = [
-        ("fd_write", "i32 i32 i32 i32"), ("fd_read", "i32 i32 i32 i32"), ("fd_readdir", "i32 i32 i32 i64 i32"),
-        ("fd_close", "i32"),
-        ("fd_renumber", "i32 i32"), ("fd_fdstat_get", "i32 i32"), ("fd_fdstat_set_rights", "i32 i64 i64"),
-        ("random_get", "i32 i32"),
-        ("path_open", "i32 i32 i32 i32 i32 i64 i64 i32 i32"), ("poll_oneoff", "i32 i32 i32 i32"),
-        ("fd_prestat_get", "i32 i32"),
-        ("path_filestat_get", "i32 i32 i32 i32 i32"), ("fd_seek", "i32 i64 i32 i32"), ("clock_time_get", "i32 i64 i32"),
-        ("fd_pread", "i32 i32 i32 i64 i32"), ("path_create_directory", "i32 i32 i32"), ("sock_recv", "i32 i32 i32 i32 i32 i32"),
-        ("args_get", "i32 i32"),
-      ]
-      var text = "(module\n"
-      for (name, parameters) in functions {
-        text += "(import \"wasi_snapshot_preview1\" \"\(name)\" (func $\(name) (param \(parameters)) (result i32)))\n"
-      }
-      text += memory + "\n"
-      for (name, parameters) in functions {
-        let count = parameters.split(separator: " ").count
-        let arguments = (0..<count).map { "(local.get \($0))" }.joined(separator: " ")
-        text += "(func (export \"\(name)\") (param \(parameters)) (result i32) (call $\(name) \(arguments)))\n"
-      }
-      text += ")"
-      let engine = Engine()
-      store = Store(engine: engine)
-      var configuration = WASIConfiguration()
-      configuration.arguments = ["a", "bc"]
-      configuration.standardInput = .null
-      configuration.standardOutput = .null
-      configuration.standardError = .null
-      configuration.preopens = [.init(guestPath: "/", hostPath: folder.url.path)]
-      configure(&configuration)
-      wasi = try WASI(configuration)
-      var imports = Imports()
-      wasi.define(in: &imports, store: store)
-      let module = try CompiledModule(engine: engine, bytes: WebAssemblyText.binary(of: Array(text.utf8)))
-      instance = try Instance(store: store, module: module, imports: imports)
-    }
-
-    /// The result code of a call. Arguments are widened to what the function takes.
-    func call(_ name: String, _ arguments: UInt64...) throws -> UInt32 {
-      let function = try #require(instance.function(name))
-      let values = zip(arguments, function.type.parameters).map { value, type in
-        type == .i64 ? Value.i64(value) : Value.i32(UInt32(truncatingIfNeeded: value))
-      }
-      let results = try function(values)
-      guard case .i32(let code)? = results.first else {
-        Issue.record("\(name) returned \(results)")
-        return .max
-      }
-      return code
-    }
-
-    func expectTrap(_ kind: TrapKind, sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void) {
-      let error = #expect(throws: WasmError.self, sourceLocation: sourceLocation) { try body() }
-      guard case .trap(let trap)? = error else { return }
-      #expect(trap.kind == kind, sourceLocation: sourceLocation)
-    }
-
-    /// Opens a path below the granted folder, whose number is 3.
-    func open(_ path: String, openFlags: UInt64 = 0, rights: UInt64 = 0x2) throws -> (code: UInt32, descriptor: UInt64) {
-      try memory.write(Array(path.utf8), address: 1000)
-      let code = try call("path_open", 3, 1, 1000, UInt64(path.utf8.count), openFlags, rights, 0, 0, 900)
-      return (code, UInt64(try memory.read(UInt32.self, address: 900, count: 1)[0]))
-    }
-  }
-
   @Test("a range that the guest itself could not use ends it with the same trap, and nothing has been done")
   func refusedRanges() throws {
-    let guest = try Guest(folder: folder)
+    let guest = try CallingGuest(folder: folder)
     let path = try folder.write(Array("0123456789".utf8), to: "file")
     let file = try guest.open("file", rights: 0x6)
     #expect(file.code == 0)
@@ -115,7 +36,7 @@ struct CallTests {
 
   @Test("unmapped and protected pages are refused like any other access")
   func pageStates() throws {
-    let guest = try Guest(folder: folder, memory: "(memory (export \"memory\") virtual 4 4)")
+    let guest = try CallingGuest(folder: folder, memory: "(memory (export \"memory\") virtual 4 4)")
     _ = try folder.write(Array(repeating: 7, count: 100_000), to: "file")
     let page: UInt64 = 65536
     #expect(try guest.memory.map(address: 0, byteCount: page, protection: .readWrite))
@@ -135,7 +56,7 @@ struct CallTests {
 
   @Test("a sleeping program can be cancelled, and meets its deadline")
   func sleeping() async throws {
-    let guest = try Guest(folder: folder)
+    let guest = try CallingGuest(folder: folder)
     // One hour on the monotonic clock.
     try guest.memory.write(elements: [42, 0, 1, 3_600_000_000_000, 0, 0] as [UInt64], address: 0)
     let handle = guest.store.interruptHandle
@@ -153,7 +74,7 @@ struct CallTests {
   @Test("a program that waits for input that never comes meets its deadline")
   func waitingForInput() throws {
     let pipe = Pipe()
-    let guest = try Guest(folder: folder) { $0.standardInput = .descriptor(pipe.fileHandleForReading.fileDescriptor) }
+    let guest = try CallingGuest(folder: folder) { $0.standardInput = .descriptor(pipe.fileHandleForReading.fileDescriptor) }
     guest.store.setTimeLimit(.milliseconds(20))
     try guest.memory.write(elements: [100, 4] as [UInt32], address: 0)
     guest.expectTrap(.deadlineExceeded) { _ = try guest.call("fd_read", 0, 0, 1, 200) }
@@ -165,10 +86,10 @@ struct CallTests {
 
   @Test("waiting tells which of several things happened, with the caller's marks")
   func polling() throws {
-    let guest = try Guest(folder: folder)
+    let guest = try CallingGuest(folder: folder)
     let pipe = Pipe()
     try pipe.fileHandleForWriting.write(contentsOf: Data("abc".utf8))
-    let reader = try Guest(folder: folder) { $0.standardInput = .descriptor(pipe.fileHandleForReading.fileDescriptor) }
+    let reader = try CallingGuest(folder: folder) { $0.standardInput = .descriptor(pipe.fileHandleForReading.fileDescriptor) }
     // An hour; reading standard input; reading a descriptor that is not open; a clock that does not pass.
     var words = [UInt64](repeating: 0, count: 24)
     words.replaceSubrange(0..<4, with: [1, 0, 1, 3_600_000_000_000])
@@ -197,7 +118,7 @@ struct CallTests {
     let names = (0..<50).map { "entry-\($0)" + String(repeating: "x", count: $0) }
     for name in names { _ = try folder.write([], to: name) }
     for capacity in [24, 30, 100, 4096] as [UInt64] {
-      let guest = try Guest(folder: folder)
+      let guest = try CallingGuest(folder: folder)
       var found: [String] = []
       var cookie: UInt64 = 0
       var bufferByteCount = capacity
@@ -224,7 +145,7 @@ struct CallTests {
 
   @Test("descriptors: lowest number first, a limit, renumbering, rights that can only be given up")
   func descriptors() throws {
-    let guest = try Guest(folder: folder) { $0.descriptorCountMax = 6 }
+    let guest = try CallingGuest(folder: folder) { $0.descriptorCountMax = 6 }
     _ = try folder.write(Array("abc".utf8), to: "file")
     #expect(try guest.open("file") == (0, 4))
     #expect(try guest.open("file") == (0, 5))
@@ -250,7 +171,7 @@ struct CallTests {
 
   @Test("paths: empty, with a zero, too long, absolute, with slashes at the end, and flags that contradict each other")
   func paths() throws {
-    let guest = try Guest(folder: folder)
+    let guest = try CallingGuest(folder: folder)
     _ = try folder.write(Array("abc".utf8), to: "file")
     #expect(try guest.open("").code == 44 && guest.open("fi\0le").code == 28)
     #expect(try guest.open(String(repeating: "a", count: 300)).code == 37)

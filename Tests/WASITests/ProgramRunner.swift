@@ -1,4 +1,5 @@
 import Foundation
+import SystemFiles
 import WASI
 import WasmRuntime
 import WebAssembly
@@ -35,7 +36,7 @@ struct ProgramRunner {
     let output = try FileHandle(forUpdating: URL(filePath: folder.write([], to: "stdout")))
     let error = try FileHandle(forUpdating: URL(filePath: folder.write([], to: "stderr")))
     var configuration = WASIConfiguration()
-    configuration.arguments = ["program"] + arguments
+    configuration.arguments = ["program"] + arguments.map { SystemString($0) }
     configuration.environment = [("GREETING", "hello")]
     configuration.preopens = [.init(guestPath: "/", hostPath: folder.url.appending(path: root).path, access: access)]
     configuration.standardInput = .descriptor(input.fileDescriptor)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /// A descriptor that only names a file: for stat, times, and as the base of other calls. Where there is no such thing (macOS), a
 /// descriptor for reading.
@@ -36,12 +37,23 @@ typedef struct bindery_poll_entry {
 } bindery_poll_entry;
 int bindery_poll(bindery_poll_entry *entries, size_t count, int64_t timeout_nanoseconds);
 
+/// readv, writev, or at an offset unless it is negative: the count, or the negative errno. A write to a pipe that nobody reads, or
+/// past the limit of file sizes, is an error and never a signal.
+ptrdiff_t bindery_read_vectors(int descriptor, const struct iovec *vectors, size_t count, int64_t offset);
+ptrdiff_t bindery_write_vectors(int descriptor, const struct iovec *vectors, size_t count, int64_t offset);
+/// ftruncate, without a signal past the limit of file sizes.
+int bindery_set_size(int descriptor, int64_t byte_count);
+
+/// Duplicates a standard stream, or where it is closed the null device: at its end for reading, refusing writes.
+int bindery_inherited_duplicate(int stream, int *duplicate);
+
 int bindery_random(void *buffer, size_t byte_count);
 
 /// Sets the times of the file that a descriptor names, also one made with `bindery_open_path_flag`. Nanoseconds of -1: now, of
 /// -2: unchanged.
 int bindery_set_times(int descriptor, int64_t access_s, int64_t access_ns, int64_t modification_s, int64_t modification_ns);
 
+/// ENOTSUP where the file system cannot: nothing is written in its place.
 int bindery_allocate(int descriptor, uint64_t offset, uint64_t byte_count);
 int bindery_advise(int descriptor, uint64_t offset, uint64_t byte_count, int advice);
 
