@@ -31,11 +31,11 @@ enum Main {
         let status = BinderyCommand.exitCode(for: error).rawValue
         let text = BinderyCommand.fullMessage(for: error)
         guard !text.isEmpty else { return status }
-        if status == 0 { try standardOutput(text + "\n") } else { standardError(text.escapedForTerminal(keepingLines: true) + "\n") }
+        if status == 0 { try standardOutput(text + "\n") } else { standardError(text + "\n") }
         return status
       }
     } catch let failure as CommandFailure {
-      if !failure.isQuiet { standardError("bindery: \(failure.sentence.escapedForTerminal(keepingLines: true))\n") }
+      if !failure.isQuiet { standardError("bindery: \(failure.sentence)\n") }
       return failure.status
     } catch {
       preconditionFailure("everything else was made a failure above")

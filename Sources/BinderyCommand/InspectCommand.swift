@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import Bindery
 import Foundation
 import TensorFiles
@@ -67,7 +68,7 @@ struct InspectCommand: ParsableCommand {
           format: format, metadata: metadata, tensors: tensors, alignment: catalog.alignment, dataOffset: catalog.dataOffset,
           fileByteCount: catalog.fileByteCount), keysAsTheyAre: true)
     }
-    var text = "\(path): \(format), \(catalog.fileByteCount) bytes, \(catalog.metadata.entries.count) metadata keys, "
+    var text = "\(path.escapedForTerminal): \(format), \(catalog.fileByteCount) bytes, \(catalog.metadata.entries.count) metadata keys, "
     text += "\(tensors.count) tensors, data at \(catalog.dataOffset), alignment \(catalog.alignment)\n\n"
     text += Table.text(["key", "value"], catalog.metadata.entries.map { [$0.key, Self.short($0.value)] })
     text += "\n"
@@ -151,7 +152,7 @@ struct InspectCommand: ParsableCommand {
       customSections: module.customSections.map(\.name))
     if json { return try printJSON(output) }
     var text =
-      "\(path): WebAssembly module, \(bytes.count) bytes, \(output.functionCount) functions, \(output.memories.count) memories\n"
+      "\(path.escapedForTerminal): WebAssembly module, \(bytes.count) bytes, \(output.functionCount) functions, \(output.memories.count) memories\n"
     text +=
       "\n"
       + Table.text(
@@ -221,9 +222,9 @@ indirect enum JSONValue: Encodable {
 enum Table {
   static func text(_ header: [String], _ rows: [[String]]) -> String {
     let all = [header] + rows
-    let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+    let widths = header.indices.map { column in all.map { $0[column].escapedForTerminal.count }.max() ?? 0 }
     return all.map { row in
-      let cells = row.enumerated().map {
+      let cells = row.map(\.escapedForTerminal).enumerated().map {
         $0 == row.count - 1 ? $1 : $1.padding(toLength: widths[$0], withPad: " ", startingAt: 0)
       }
       return cells.joined(separator: "  ").replacing(/\s+$/, with: "") + "\n"

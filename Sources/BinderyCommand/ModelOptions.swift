@@ -4,7 +4,7 @@ import Foundation
 
 /// The options that every command with a model has.
 struct ModelOptions: ParsableArguments {
-  @Option(help: "Threads that work on one tensor operation (default: the cores, at most 8).")
+  @Option(name: .shortAndLong, parsing: .unconditional, help: "Threads that work on one tensor operation (default: the cores, at most 8).")
   var threads: Int?
 
   @Option(help: "Who executes tensor operations: native or wasm.")
@@ -23,8 +23,6 @@ struct ModelOptions: ParsableArguments {
       throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
     }
   }
-
-  var timeLimit: Duration? { timeout.map { .seconds($0) } }
 
   func makeHost() throws(CommandFailure) -> Bindery.Host { try loading.makeHost(threads: threads, kernels: kernels) }
 

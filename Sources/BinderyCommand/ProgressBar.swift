@@ -21,16 +21,16 @@ final class ProgressBar {
     draw(done)
   }
 
-  func end() { if isShown { standardError("\r\u{1B}[K") } }
+  func end() { if isShown { terminalControl("\r\u{1B}[K") } }
 
   private func draw(_ done: Int) {
     guard isShown else { return }
     lastDrawn = .now
     let megabytes = { (bytes: Int) in String(format: "%.1f MB", Double(bytes) / 1e6) }
-    guard let total, total > 0 else { return standardError("\r\u{1B}[K\(title) \(megabytes(done))") }
+    guard let total, total > 0 else { return terminalControl("\r\u{1B}[K\(title) \(megabytes(done))") }
     let fraction = min(1, Double(done) / Double(total))
     let filled = Int(fraction * 30)
     let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
-    standardError("\r\u{1B}[K\(title) [\(bar)] \(Int(fraction * 100)) % of \(megabytes(total))")
+    terminalControl("\r\u{1B}[K\(title) [\(bar)] \(Int(fraction * 100)) % of \(megabytes(total))")
   }
 }

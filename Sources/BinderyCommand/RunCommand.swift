@@ -1,6 +1,8 @@
 import ArgumentParser
 import Bindery
 import Foundation
+import Synchronization
+import SystemFiles
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,92 +12,127 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "A bundle folder (or its name), or a .gguf file.")
   var model: String
 
-  @Option(help: "The prompt.")
+  // Values are taken as they are, also where they begin with a dash: `--prompt "-5 degrees"`.
+
+  @Option(name: .shortAndLong, parsing: .unconditional, help: "The prompt. Without it and --prompt-file: what is piped in.")
   var prompt: String?
 
-  @Option(help: ArgumentHelp("Read the prompt from a file; - is standard input.", valueName: "file"))
+  @Option(
+    name: [.customShort("f"), .long], parsing: .unconditional,
+    help: ArgumentHelp(
+      "Read the prompt from a file or pipe; - is standard input. A line break at its end is left out.", valueName: "file"))
   var promptFile: String?
 
   @Flag(help: "Apply the model's chat template to the prompt, as a user's message.")
   var chat = false
 
-  @Option(help: "With --chat: the system message before it.")
+  @Option(parsing: .unconditional, help: "With --chat: the system message before it.")
   var system: String?
 
   @Flag(help: "Neither add nor recognise special tokens in a raw prompt.")
   var noSpecial = false
 
-  @Option(help: "At most this many tokens.")
+  @Option(name: [.customShort("n"), .long], parsing: .unconditional, help: "At most this many tokens.")
   var maxTokens = 256
 
-  @Option(help: "0 = greedy: always the most probable token.")
+  @Option(parsing: .unconditional, help: "0 = greedy: always the most probable token.")
   var temperature: Float = 0
 
-  @Option(help: "Sample among the k most probable tokens only (0: all).")
+  @Option(parsing: .unconditional, help: "Sample among the k most probable tokens only (0: all).")
   var topK = 0
 
-  @Option(help: "Sample among the most probable tokens that sum to p (1: all).")
+  @Option(parsing: .unconditional, help: "Sample among the most probable tokens that sum to p (1: all).")
   var topP: Float = 1
 
-  @Option(help: "Sample among tokens at least p times as probable as the best (0: all).")
+  @Option(parsing: .unconditional, help: "Sample among tokens at least p times as probable as the best (0: all).")
   var minP: Float = 0
 
-  @Option(help: "Lower the logits of the last 64 tokens by this factor (1: off).")
+  @Option(parsing: .unconditional, help: "Lower the logits of the last 64 tokens by this factor (1: off).")
   var repeatPenalty: Float = 1
 
-  @Option(help: "The same seed gives the same text.")
-  var seed: UInt64 = 0
+  @Option(name: .shortAndLong, parsing: .unconditional, help: "The same seed gives the same text; any whole number of 64 bits.")
+  var seed = Seed(number: 0)
 
-  @Option(help: ArgumentHelp("End before this text; may be given several times.", valueName: "text"))
+  @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp("End before this text; may be given several times.", valueName: "text"))
   var stop: [String] = []
 
-  @Option(help: ArgumentHelp("With --json: report the n best candidates of each token.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("With --json: report the n best candidates of each token.", valueName: "n"))
   var topLogprobs = 0
 
   @Flag(help: "Print one JSON object instead of text.")
   var json = false
 
+  @Flag(help: "Print no lines of speed and memory.")
+  var quiet = false
+
   @OptionGroup var options: ModelOptions
 
   func validate() throws {
-    if (prompt == nil) == (promptFile == nil) { throw ValidationError("give the prompt with --prompt or with --prompt-file") }
+    if prompt != nil && promptFile != nil { throw Self.promptMissing }
+    if prompt == nil && promptFile == nil && StandardStream.input.isTerminal { throw Self.promptMissing }
     if system != nil && !chat { throw ValidationError("--system needs --chat") }
     if maxTokens < 1 { throw ValidationError("--max-tokens must be at least 1, found \(maxTokens)") }
     if topLogprobs < 0 { throw ValidationError("--top-logprobs must be at least 0, found \(topLogprobs)") }
     if let problem = sampling.problem { throw ValidationError(problem) }
   }
 
+  private static let promptMissing = ValidationError(
+    "give the prompt once: with --prompt, with --prompt-file, or piped to standard input")
+
+  /// The prompt, from where it comes.
+  private func promptText(isStopped: () -> Bool) throws -> String {
+    if let prompt { return prompt }
+    var text = try readText(promptFile ?? "-", isStopped: isStopped)
+    // As an editor or `echo` leaves it. A character of its own in Swift: the pair with a carriage return.
+    if text.last == "\n" || text.last == "\r\n" { text.removeLast() }
+    if text.isEmpty, promptFile == nil { throw Self.promptMissing }
+    return text
+  }
+
   private var sampling: SamplingOptions {
-    SamplingOptions(temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed)
+    SamplingOptions(temperature: temperature, topK: topK, topP: topP, minP: minP, repeatPenalty: repeatPenalty, seed: seed.number)
   }
 
   func run() throws {
+    let running = Mutex<Session?>(nil)
+    // One time limit for everything, from reading the prompt on.
+    let interruption = Interruption(timeout: options.timeout) { running.withLock { $0 }?.cancel() }
+    defer { interruption.end() }
+    do { try run(interruption) { session in running.withLock { $0 = session } } } catch { throw interruption.failure ?? error }
+  }
+
+  private func run(_ interruption: Interruption, _ start: (Session) -> Void) throws {
+    let text = try promptText(isStopped: { interruption.isOver })
     let clock = ContinuousClock()
-    let start = clock.now
+    let begin = clock.now
     let host = try options.makeHost()
     let model = try options.open(model, host: host)
-    let text = try prompt ?? readText(promptFile ?? "-")
     let (tokens, session) = try failing { () throws(BinderyError) in
       // Two independent things that take time at the start: the tokenizer, and the instance of the program.
       let instance = Background { () throws(BinderyError) in try model.makeSession() }
       let tokens = try encode(text, model)
       return (tokens, try instance.value())
     }
-    let loadSeconds = seconds(clock.now - start)
-    let interruption = Interruption { session.cancel() }
-    defer { interruption.end() }
+    start(session)
+    if let failure = interruption.failure { throw failure }
+    let loadSeconds = seconds(clock.now - begin)
     let output = StreamedOutput { session.cancel() }
     let request = GenerationRequest(
       promptTokens: tokens, tokenCountMax: maxTokens, sampling: sampling, stopStrings: stop, topLogProbabilityCount: topLogprobs,
-      timeLimit: options.timeLimit)
+      timeLimit: interruption.remainingTime)
     var result = try failing { () throws(BinderyError) in
       try session.generate(request) { piece in if !json { output.write(piece) } }
     }
     try output.check()
     result.timings.loadSeconds = loadSeconds
-    if json { return try printJSON(RunOutput(result)) }
-    try standardOutput("\n")
-    standardError(Self.summary(result, tokenCount: tokens.count))
+    if json {
+      try printJSON(RunOutput(result))
+    } else {
+      try standardOutput("\n")
+      if !quiet { standardError(Self.summary(result, tokenCount: tokens.count)) }
+    }
+    // What there is has been given; the status says that it is not all.
+    if result.finishReason == .cancelled { throw interruption.failure ?? interruption.timeoutFailure }
   }
 
   private func encode(_ text: String, _ model: Model) throws(BinderyError) -> [Int32] {
@@ -115,7 +152,12 @@ struct RunCommand: ParsableCommand {
         ? "0"
         : bytes < 1_000_000 ? String(format: "%.0f KB", Double(bytes) / 1e3) : String(format: "%.1f MB", Double(bytes) / 1e6)
     }
-    let end = result.finishReason == .cancelled ? "cancelled; " : ""
+    let end =
+      switch result.finishReason {
+      case .cancelled: "cancelled; "
+      case .length: "cut by --max-tokens; "
+      default: ""
+      }
     return """
 
       [\(end)\(tokenCount) prompt tokens at \(number(timings.prefillTokensPerSecond))/s, \
@@ -127,6 +169,20 @@ struct RunCommand: ParsableCommand {
 
       """
   }
+}
+
+/// A seed as it is typed: also a negative number, which stands for its two's complement.
+struct Seed: ExpressibleByArgument {
+  let number: UInt64
+
+  init(number: UInt64) { self.number = number }
+
+  init?(argument: String) {
+    guard let number = UInt64(argument) ?? Int64(argument).map(UInt64.init(bitPattern:)) else { return nil }
+    self.number = number
+  }
+
+  var defaultValueDescription: String { "\(number)" }
 }
 
 /// The result of `run` in JSON.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import Bindery
 import Foundation
 import Tokenizers
@@ -9,7 +10,7 @@ struct TokenizeCommand: ParsableCommand {
   @Argument(help: "A bundle folder (or its name), or a .gguf file.")
   var model: String
 
-  @Option(help: "The text.")
+  @Option(parsing: .unconditional, help: "The text.")
   var text: String?
 
   @Option(help: ArgumentHelp("A JSON list of texts; - is standard input.", valueName: "file.json"))
@@ -49,7 +50,7 @@ struct TokenizeCommand: ParsableCommand {
       let ids = encode(text)
       let pieces = tokenizer.pieces(ids)
       if json { return try printJSON(Output(ids: ids.map(\.rawValue), pieces: pieces)) }
-      return try standardOutput(zip(ids, pieces).map { "\($0)\t\($1.debugDescription)\n" }.joined())
+      return try standardOutput(zip(ids, pieces).map { "\($0)\t\($1.debugDescription.escapedForTerminal)\n" }.joined())
     }
     let path = inputFile ?? "-"
     let texts: [String]

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import Foundation
 import WasmScripts
 import WebAssemblyText
@@ -50,7 +51,7 @@ struct WastCommand: ParsableCommand {
       if !json {
         for failure in result.failures {
           let place = failure.column > 0 ? "\(failure.line):\(failure.column)" : "\(failure.line)"
-          try standardOutput("\(path):\(place): \(failure.message)\n")
+          try standardOutput("\(path):\(place): \(failure.message.escapedForTerminal)\n")
         }
       }
       results.append(result)

@@ -24,6 +24,20 @@ struct SourceRuleTests {
     }
   }
 
+  @Test("the command writes to its streams through functions that can fail")
+  func outputCanFail() throws {
+    for file in try SourceTree.files(under: "Sources/BinderyCommand", extensions: ["swift"]) {
+      let path = SourceTree.relative(file)
+      let lines = try SourceTree.text(file).split(separator: "\n", omittingEmptySubsequences: false)
+      for (index, line) in lines.enumerated() {
+        // A program in Python may print what it likes.
+        let isSwift = !line.contains("hexdigest")
+        guard isSwift, line.contains(/(^|[^.\w])print\(|FileHandle\.standard(Output|Error)|\bfputs\(/) else { continue }
+        Issue.record("\(path):\(index + 1): use standardOutput or standardError, whose failures are seen: \(line)")
+      }
+    }
+  }
+
   @Test("hand-written files stay within 700 lines")
   func filesAreShort() throws {
     for folder in ["Sources", "Tests", "models"] {
