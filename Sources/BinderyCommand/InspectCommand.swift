@@ -191,9 +191,9 @@ struct InspectCommand: ParsableCommand {
     if let maximum = type.limits.maximum { words.append("\(maximum)") }
     if type.isShared { words.append("shared") }
     if type.pageByteCountLog2 != 16 { words.append("(pagesize \(1 << type.pageByteCountLog2))") }
-    if type.attributes.noAccessPageCount > 0 { words.append("(noaccess \(type.attributes.noAccessPageCount))") }
-    if type.attributes.readOnlyPageCount > 0 { words.append("(readonly \(type.attributes.readOnlyPageCount))") }
-    if type.attributes.mappablePageCount > 0 { words.append("(mappable \(type.attributes.mappablePageCount))") }
+    if let count = type.attributes.noAccess { words.append("(noaccess \(count))") }
+    if let count = type.attributes.readOnly { words.append("(readonly \(count))") }
+    if let count = type.attributes.mappable { words.append("(mappable \(count))") }
     return words.joined(separator: " ")
   }
 }

@@ -39,6 +39,17 @@ extension BinaryReader {
   /// reserved for it; a larger count runs into the end.
   mutating func count() throws(WasmParseError) -> Int { Int(try u32()) }
 
+  /// The number of elements of a vector that may have at most `most`. A count that the bytes cannot hold is left to run into
+  /// the end: that is malformed, not large.
+  mutating func count(_ what: String, atMost most: Int) throws(WasmParseError) -> Int {
+    let start = offset
+    let count = Int(try u32())
+    guard min(count, remainingByteCount) <= most else {
+      throw WasmParseError("too many \(what): found \(count), at most \(most)", at: start, reason: .overLimit)
+    }
+    return count
+  }
+
   mutating func valueType(_ features: WasmFeatures) throws(WasmParseError) -> ValueType {
     let start = offset
     let code = try byte()
@@ -53,10 +64,10 @@ extension BinaryReader {
     throw Self.typeError(code, "malformed reference type", at: start)
   }
 
-  /// Typed references (`ref`, `ref null`) are a known part of WebAssembly 3.0 that this version does not have.
-  private static func typeError(_ code: UInt8, _ message: String, at offset: Int) -> WasmParseError {
-    guard code == 0x63 || code == 0x64 else { return WasmParseError(message, at: offset) }
-    return WasmParseError("\(message): typed function references are not supported", at: offset, isUnsupported: true)
+  /// The error for a byte that is no type of ours: it may be one of a part of WebAssembly that this version does not have.
+  static func typeError(_ code: UInt8, _ message: String, at offset: Int) -> WasmParseError {
+    guard let (part, name) = UnsupportedPart.type(code) else { return WasmParseError(message, at: offset) }
+    return .unsupported(part, name, at: offset)
   }
 
   mutating func v128() throws(WasmParseError) -> V128Bits {
@@ -68,6 +79,10 @@ extension BinaryReader {
     let start = offset
     let byteCount = Int(try u32())
     guard byteCount <= remainingByteCount else { throw WasmParseError("length out of bounds", at: start) }
+    guard byteCount <= ModuleLimits.nameByteCountMax else {
+      throw WasmParseError(
+        "name too long: \(byteCount) bytes, at most \(ModuleLimits.nameByteCountMax)", at: start, reason: .overLimit)
+    }
     do { return try readUTF8(byteCount: byteCount) } catch { throw WasmParseError(error) }
   }
 

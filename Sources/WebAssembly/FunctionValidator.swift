@@ -1,23 +1,25 @@
+import BinaryReading
+
 /// Checks function bodies. One value serves all functions of a module, so that its stacks are allocated once.
 struct FunctionValidator: ~Copyable {
   /// The type of an operand: the byte of a value type, or `unknown` in unreachable code.
   typealias OperandType = UInt8
   static let unknown: OperandType = 0
 
-  /// A block that is open.
+  /// A block that is open. Lists of types are numbers of `lists`.
   struct ControlFrame {
-    enum Kind { case block, loop, `if`, `else`, function }
+    enum Kind: UInt8 { case block, loop, `if`, `else`, function }
 
     let kind: Kind
-    let parameters: [ValueType]
-    let results: [ValueType]
-    /// The number of operands below the block's own.
-    let height: Int
     /// Set behind an unconditional branch: operands below `height` may then be assumed.
     var isUnreachable = false
+    let parameters: Int32
+    let results: Int32
+    /// The number of operands below the block's own.
+    let height: Int32
 
     /// What a branch to the block needs.
-    var labelTypes: [ValueType] { kind == .loop ? parameters : results }
+    var labelTypes: Int32 { kind == .loop ? parameters : results }
   }
 
   let module: Module
@@ -25,34 +27,54 @@ struct FunctionValidator: ~Copyable {
   let dataSegmentCount: Int
   var declaredFunctions: [Bool] = []
   private let table = OpcodeTable.shared.entries
-  /// One-element lists by the low bits of a value type, so that a block type costs no allocation.
-  private let singles: [[ValueType]]
+  private let lists: TypeLists
 
   private(set) var operands: [OperandType] = []
   private(set) var frames: [ControlFrame] = []
   private var locals = LocalTypes()
   /// The position of the instruction being checked.
   private var offset = 0
+  private var functionIndex = 0
 
-  init(module: Module, features: WasmFeatures) {
+  private let supervision: Supervision
+  private(set) var grant: Grant
+  /// Blocks that memory was granted for.
+  private var frameCountGranted = 0
+  /// Where it is asked next whether to go on.
+  private var nextQuestion = 0
+  /// Steps for lists of types, which cost more than the bytes of their instructions, until it is asked again.
+  private var stepsLeft = Supervision.interval
+
+  init(module: Module, features: WasmFeatures, lists: consuming TypeLists, supervision: Supervision, grant: Grant) {
     self.module = module
     self.features = features
     self.dataSegmentCount = Int(module.dataCount ?? UInt32(module.dataSegments.count))
-    // By the low five bits of the type's byte, which differ: 0x5A (memref) has those of 0x7A, which is no type.
-    self.singles = (0..<0x20).map { low in
-      (ValueType(rawValue: 0x60 | UInt8(low)) ?? ValueType(rawValue: 0x40 | UInt8(low))).map { [$0] } ?? []
-    }
+    self.lists = lists
+    self.supervision = supervision
+    self.grant = grant
   }
 
-  mutating func validate(_ body: FunctionBody, type: FunctionType) throws(ValidationError) {
+  mutating func validate(_ body: FunctionBody, function index: Int) throws(ValidationError) {
+    functionIndex = index
+    offset = body.codeRange.lowerBound
+    let typeIndex = Int(module.functionTypeIndices[index])
     operands.removeAll(keepingCapacity: true)
     frames.removeAll(keepingCapacity: true)
-    locals.reset(parameters: type.parameters, groups: body.locals)
-    frames.append(ControlFrame(kind: .function, parameters: [], results: type.results, height: 0))
+    locals.reset(parameters: module.types[typeIndex].parameters, groups: body.locals)
+    // Operands and locals share the slots of a frame, which instructions address with 16 bits.
+    let operandCountMax = ModuleLimits.slotCountMax - ModuleLimits.reservedSlotCount - locals.count
+    guard operandCountMax >= 0 else { throw tooManySlots() }
+    try appendFrame(
+      ControlFrame(kind: .function, parameters: TypeLists.empty, results: lists.functionTypes[typeIndex].results, height: 0))
     var reader = module.instructions(of: body)
     while let instruction = try nextInstruction(&reader) {
       offset = instruction.offset
+      if offset >= nextQuestion {
+        nextQuestion = offset + Supervision.interval
+        try ask()
+      }
       try validate(instruction, &reader)
+      guard operands.count <= operandCountMax else { throw tooManySlots() }
     }
     guard frames.isEmpty else { throw ValidationError("END opcode expected", at: body.codeRange.upperBound) }
   }
@@ -68,6 +90,34 @@ struct FunctionValidator: ~Copyable {
     } else {
       try validateOther(instruction, &reader)
     }
+  }
+
+  private func ask() throws(ValidationError) {
+    if supervision.shouldStop() { throw ValidationError("checking the module was stopped", at: offset, reason: .stopped) }
+  }
+
+  /// Counts steps that the length of the code does not show.
+  private mutating func count(steps: Int) throws(ValidationError) {
+    stepsLeft -= steps
+    guard stepsLeft < 0 else { return }
+    stepsLeft = Supervision.interval
+    try ask()
+  }
+
+  private mutating func appendFrame(_ frame: ControlFrame) throws(ValidationError) {
+    if frames.count == frameCountGranted {
+      frameCountGranted = max(64, 2 * frameCountGranted)
+      guard grant.take(frameCountGranted * MemoryLayout<ControlFrame>.stride) else {
+        throw ValidationError("the module needs more memory than is granted", at: offset, reason: .outOfMemory)
+      }
+    }
+    frames.append(frame)
+  }
+
+  private func tooManySlots() -> ValidationError {
+    ValidationError(
+      "function \(functionIndex) needs more than \(ModuleLimits.slotCountMax) slots for parameters, locals and operands",
+      at: offset, reason: .overLimit)
   }
 
   func error(_ message: String) -> ValidationError { ValidationError(message, at: offset) }
@@ -87,8 +137,13 @@ extension FunctionValidator {
   @inline(__always)
   mutating func push(_ type: OperandType) { operands.append(type) }
 
-  mutating func push(_ types: [ValueType]) {
-    for type in types { operands.append(type.rawValue) }
+  mutating func push(list: Int32) {
+    let range = lists.range(of: list)
+    switch range.count {
+    case 0: return
+    case 1: operands.append(lists.bytes[range.lowerBound])
+    default: operands.append(contentsOf: lists.bytes[range])
+    }
   }
 
   /// Pops an operand of any type.
@@ -113,44 +168,69 @@ extension FunctionValidator {
     guard found == type.rawValue || found == Self.unknown else { throw mismatch(expected: type.rawValue, found: found) }
   }
 
-  mutating func pop(_ types: [ValueType]) throws(ValidationError) {
-    for type in types.reversed() { try pop(type) }
+  /// Whether the topmost operands are those of a list, and all known.
+  private func isOnTop(_ range: Range<Int>) -> Bool {
+    operands.count - Int(frames[frames.count - 1].height) >= range.count
+      && bytesAreEqual(operands, from: operands.count - range.count, lists.bytes, in: range)
   }
 
-  /// Checks the topmost operands without popping them: what a `br_table` does with each of its labels.
-  private func checkTop(_ types: [ValueType]) throws(ValidationError) {
-    guard let frame = frames.last else { return }
-    var index = operands.count
-    for type in types.reversed() {
-      if index == frame.height {
-        guard frame.isUnreachable else { throw mismatch(expected: type.rawValue, found: nil) }
+  mutating func pop(list: Int32) throws(ValidationError) {
+    let range = lists.range(of: list)
+    if range.isEmpty { return }
+    if isOnTop(range) {
+      operands.removeLast(range.count)
+      return
+    }
+    try count(steps: range.count)
+    let frame = frames[frames.count - 1]
+    for index in range.reversed() {
+      let type = lists.bytes[index]
+      if operands.count == frame.height {
+        guard frame.isUnreachable else { throw mismatch(expected: type, found: nil) }
         return
       }
-      index -= 1
-      let found = operands[index]
-      guard found == type.rawValue || found == Self.unknown else { throw mismatch(expected: type.rawValue, found: found) }
+      let found = operands.removeLast()
+      guard found == type || found == Self.unknown else { throw mismatch(expected: type, found: found) }
     }
   }
 
-  private mutating func pushFrame(_ kind: ControlFrame.Kind, parameters: [ValueType], results: [ValueType]) {
-    frames.append(ControlFrame(kind: kind, parameters: parameters, results: results, height: operands.count))
-    push(parameters)
+  /// Checks the topmost operands without popping them: what a `br_table` does with each of its labels.
+  private func checkTop(_ list: Int32) throws(ValidationError) {
+    let range = lists.range(of: list)
+    if range.isEmpty || isOnTop(range) { return }
+    let frame = frames[frames.count - 1]
+    var position = operands.count
+    for index in range.reversed() {
+      let type = lists.bytes[index]
+      if position == frame.height {
+        guard frame.isUnreachable else { throw mismatch(expected: type, found: nil) }
+        return
+      }
+      position -= 1
+      let found = operands[position]
+      guard found == type || found == Self.unknown else { throw mismatch(expected: type, found: found) }
+    }
+  }
+
+  private mutating func pushFrame(_ kind: ControlFrame.Kind, parameters: Int32, results: Int32) throws(ValidationError) {
+    try appendFrame(ControlFrame(kind: kind, parameters: parameters, results: results, height: Int32(operands.count)))
+    push(list: parameters)
   }
 
   private mutating func popFrame() throws(ValidationError) -> ControlFrame {
     guard let frame = frames.last else { throw error("unexpected end") }
-    try pop(frame.results)
+    try pop(list: frame.results)
     guard operands.count == frame.height else { throw error("type mismatch: values remain on the stack at the end of the block") }
     frames.removeLast()
     return frame
   }
 
   private mutating func markUnreachable() {
-    operands.removeLast(operands.count - frames[frames.count - 1].height)
+    operands.removeLast(operands.count - Int(frames[frames.count - 1].height))
     frames[frames.count - 1].isUnreachable = true
   }
 
-  private func label(_ depth: UInt32) throws(ValidationError) -> [ValueType] {
+  private func label(_ depth: UInt32) throws(ValidationError) -> Int32 {
     guard Int(depth) < frames.count else { throw error("unknown label \(depth)") }
     return frames[frames.count - 1 - Int(depth)].labelTypes
   }
@@ -279,23 +359,23 @@ extension FunctionValidator {
     case (.else, _):
       let frame = try popFrame()
       guard frame.kind == .if else { throw error("misplaced ELSE opcode") }
-      pushFrame(.else, parameters: frame.parameters, results: frame.results)
+      try pushFrame(.else, parameters: frame.parameters, results: frame.results)
     case (.end, _): try close()
     case (.br, .label(let depth)):
-      try pop(try label(depth))
+      try pop(list: try label(depth))
       markUnreachable()
     case (.brIf, .label(let depth)):
       try pop(.i32)
       let types = try label(depth)
-      try pop(types)
-      push(types)
+      try pop(list: types)
+      push(list: types)
     case (.brTable, .labelTable(let labels)): try validateBranchTable(labels, reader)
     case (.return, _):
-      try pop(frames[0].results)
+      try pop(list: frames[0].results)
       markUnreachable()
     case (.unreachable, _): markUnreachable()
-    case (.call, .index(let index)): try call(try functionType(index), isTail: false)
-    case (.returnCall, .index(let index)): try call(try functionType(index), isTail: true)
+    case (.call, .index(let index)): try call(type: try functionType(index), isTail: false)
+    case (.returnCall, .index(let index)): try call(type: try functionType(index), isTail: true)
     case (.callIndirect, .callIndirect(let type, let table)): try callIndirect(type: type, table: table, isTail: false)
     case (.returnCallIndirect, .callIndirect(let type, let table)): try callIndirect(type: type, table: table, isTail: true)
     case (.drop, _): _ = try pop()
@@ -393,23 +473,26 @@ extension FunctionValidator {
     return module.globals[Int(index)]
   }
 
-  private func functionType(_ index: UInt32) throws(ValidationError) -> FunctionType {
+  /// The index of a function's type.
+  private func functionType(_ index: UInt32) throws(ValidationError) -> UInt32 {
     guard Int(index) < module.functionTypeIndices.count else { throw error("unknown function \(index)") }
-    return module.functionType(at: Int(index))
+    return module.functionTypeIndices[Int(index)]
   }
 
   private mutating func open(_ kind: ControlFrame.Kind, _ type: BlockType) throws(ValidationError) {
     switch type {
-    case .empty: pushFrame(kind, parameters: [], results: [])
-    case .value(let type): pushFrame(kind, parameters: [], results: singles[Int(type.rawValue & 0x1F)])
+    case .empty: try pushFrame(kind, parameters: TypeLists.empty, results: TypeLists.empty)
+    case .value(let type): try pushFrame(kind, parameters: TypeLists.empty, results: lists.single(type))
     case .type(let index):
       guard Int(index) < module.types.count else { throw error("unknown type \(index)") }
-      let type = module.types[Int(index)]
-      guard features.contains(.multiValue) || (type.parameters.isEmpty && type.results.count <= 1) else {
-        throw error("invalid result arity")
+      let type = lists.functionTypes[Int(index)]
+      if !features.contains(.multiValue) {
+        guard type.parameters == TypeLists.empty, lists.range(of: type.results).count <= 1 else {
+          throw error("invalid result arity")
+        }
       }
-      try pop(type.parameters)
-      pushFrame(kind, parameters: type.parameters, results: type.results)
+      try pop(list: type.parameters)
+      try pushFrame(kind, parameters: type.parameters, results: type.results)
     }
   }
 
@@ -419,30 +502,44 @@ extension FunctionValidator {
     if frame.kind == .if, frame.parameters != frame.results {
       throw error("type mismatch: `if` without `else` must not change types")
     }
-    push(frame.results)
+    push(list: frame.results)
   }
 
+  /// Each list of types is checked once, however many labels need it: the operands do not change.
   private mutating func validateBranchTable(_ labels: LabelTable, _ reader: InstructionReader) throws(ValidationError) {
     try pop(.i32)
     var arity = -1
+    var last: Int32 = -1
+    var checked: Set<Int32> = []
+    var steps = 0
     try reader.forEachLabel(of: labels) { (depth) throws(ValidationError) in
       let types = try label(depth)
-      if arity < 0 { arity = types.count }
-      guard types.count == arity else { throw error("type mismatch: the labels of br_table take different numbers of values") }
+      guard types != last else { return }
+      last = types
+      let count = lists.range(of: types).count
+      if arity < 0 { arity = count }
+      guard count == arity else { throw error("type mismatch: the labels of br_table take different numbers of values") }
+      guard checked.insert(types).inserted else { return }
       try checkTop(types)
+      steps += count
+      if steps > Supervision.interval {
+        steps = 0
+        try ask()
+      }
     }
     markUnreachable()
   }
 
-  private mutating func call(_ type: FunctionType, isTail: Bool) throws(ValidationError) {
-    try pop(type.parameters)
+  private mutating func call(type index: UInt32, isTail: Bool) throws(ValidationError) {
+    let type = lists.functionTypes[Int(index)]
+    try pop(list: type.parameters)
     if isTail {
       guard type.results == frames[0].results else {
         throw error("type mismatch: a tail call must return what the function returns")
       }
       markUnreachable()
     } else {
-      push(type.results)
+      push(list: type.results)
     }
   }
 
@@ -451,7 +548,7 @@ extension FunctionValidator {
     guard tableType.elementType == .funcref else { throw error("type mismatch: call_indirect needs a table of funcref") }
     guard Int(type) < module.types.count else { throw error("unknown type \(type)") }
     try pop(tableType.addressType.valueType)
-    try call(module.types[Int(type)], isTail: isTail)
+    try call(type: type, isTail: isTail)
   }
 
   private mutating func validateSelect() throws(ValidationError) {

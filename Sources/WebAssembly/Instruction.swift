@@ -33,7 +33,7 @@ public struct LabelTable: Hashable, Sendable {
 }
 
 /// The sixteen bytes of a `v128.const`, or the lanes of a shuffle; byte 0 is the lowest of `low`.
-public struct V128Bits: Hashable, Sendable {
+public struct V128Bits: Hashable, Sendable, BitwiseCopyable {
   public var low, high: UInt64
   public init(low: UInt64, high: UInt64) {
     self.low = low

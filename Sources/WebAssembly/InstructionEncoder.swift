@@ -96,10 +96,10 @@ extension ByteWriter {
     if type.pageByteCountLog2 != 16 { u32(type.pageByteCountLog2) }
     guard hasAttributes else { return }
     byte(
-      (attributes.noAccessPageCount > 0 ? 1 : 0) | (attributes.readOnlyPageCount > 0 ? 2 : 0)
-        | (attributes.isVirtual ? 4 : 0) | (attributes.mappablePageCount > 0 ? 8 : 0))
-    for count in [attributes.noAccessPageCount, attributes.readOnlyPageCount, attributes.mappablePageCount] where count > 0 {
-      unsigned(count)
+      (attributes.noAccess != nil ? 1 : 0) | (attributes.readOnly != nil ? 2 : 0) | (attributes.isVirtual ? 4 : 0)
+        | (attributes.mappable != nil ? 8 : 0))
+    for count in [attributes.noAccess, attributes.readOnly, attributes.mappable] {
+      if let count { unsigned(count) }
     }
   }
 

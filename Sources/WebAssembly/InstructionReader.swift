@@ -67,7 +67,7 @@ extension InstructionReader {
     var code = UInt16(try reader.byte())
     if code >= 0xFC { code = try decodePrefixed(code, &reader, at: offset) }
     guard let information = table[Int(code)], features.isSuperset(of: information.feature) else {
-      throw WasmParseError("illegal opcode " + name(ofCode: code), at: offset)
+      throw unknownOpcode(code, at: offset)
     }
     let immediates =
       information.immediates == .none
@@ -92,6 +92,20 @@ extension InstructionReader {
       throw WasmParseError("illegal opcode \(String(prefix, radix: 16)) \(digits)", at: offset)
     }
     return page + UInt16(number)
+  }
+
+  /// The error for a code that no instruction of ours has: it may be one of a part of WebAssembly that this version does not
+  /// have.
+  private static func unknownOpcode(_ code: UInt16, at offset: Int) -> WasmParseError {
+    let unsupported =
+      switch code {
+      case ..<0x100: UnsupportedPart.instruction(UInt8(code))
+      case ..<0x200: UnsupportedPart.instruction(prefix: 0xFC, UInt32(code) - 0x100)
+      case ..<0x400: UnsupportedPart.instruction(prefix: 0xFD, UInt32(code) - 0x200)
+      default: nil as (part: String, name: String)?
+      }
+    if let unsupported { return .unsupported(unsupported.part, unsupported.name, at: offset) }
+    return WasmParseError("illegal opcode " + name(ofCode: code), at: offset)
   }
 
   private static func name(ofCode code: UInt16) -> String {
@@ -148,16 +162,19 @@ extension InstructionReader {
     }
   }
 
+  /// A block type: one byte for the negative numbers that stand for nothing or a value type, else the index of a type as a
+  /// signed integer of 33 bits, which must not be negative. A negative number in more than one byte is malformed.
   private static func decodeBlockType(_ reader: inout BinaryReader, features: WasmFeatures) throws(WasmParseError) -> BlockType {
     let start = reader.offset
-    let value = try reader.s33()
-    if value >= 0 { return .type(UInt32(value)) }
-    if value == -64 { return .empty }
-    // Value types are the one-byte negative numbers.
-    guard value > -64, let type = ValueType(rawValue: UInt8(value & 0x7F)), type.isKnown(to: features) else {
-      throw WasmParseError("malformed block type", at: start)
+    // Bit 7: more bytes follow. Bit 6 of a last byte: the sign.
+    if let first = reader.peekByte(), first & 0xC0 == 0x40 {
+      _ = try reader.byte()
+      if first == 0x40 { return .empty }
+      if let type = ValueType(rawValue: first), type.isKnown(to: features) { return .value(type) }
+      throw BinaryReader.typeError(first, "malformed block type", at: start)
     }
-    return .value(type)
+    guard let index = UInt32(exactly: try reader.s33()) else { throw WasmParseError("malformed block type", at: start) }
+    return .type(index)
   }
 
   private static func decodeLabelTable(_ reader: inout BinaryReader) throws(WasmParseError) -> LabelTable {

@@ -1,16 +1,20 @@
 /// The types of a function's parameters and locals by index.
 ///
-/// A body can declare 2^32 locals in a few bytes, so only the first ones are listed one by one; the others are found in their
+/// A body can declare many locals in a few bytes, so only the first ones are listed one by one; the others are found in their
 /// groups by bisection.
-struct LocalTypes {
-  /// Locals listed one by one: more than nearly every function has.
-  private static let listedCountMax = 1024
+package struct LocalTypes {
+  /// Locals listed one by one: more than nearly every function has. A module can have as many functions as it has bytes, nearly.
+  private static let listedCountMax = 256
 
   private var listed: [ValueType] = []
   /// Groups by the index behind their last local.
   private var groups: [(end: UInt64, type: ValueType)] = []
+  /// Parameters and locals.
+  package private(set) var count = 0
 
-  mutating func reset(parameters: [ValueType], groups declared: [FunctionBody.LocalGroup]) {
+  package init() {}
+
+  package mutating func reset(parameters: [ValueType], groups declared: [FunctionBody.LocalGroup]) {
     listed.removeAll(keepingCapacity: true)
     groups.removeAll(keepingCapacity: true)
     var end: UInt64 = 0
@@ -23,11 +27,12 @@ struct LocalTypes {
     }
     for type in parameters { add(type, count: 1) }
     for group in declared { add(group.type, count: UInt64(group.count)) }
+    count = Int(end)
   }
 
   /// The type of a local, nil when there is none with that index.
   @inline(__always)
-  subscript(index: UInt32) -> ValueType? {
+  package subscript(index: UInt32) -> ValueType? {
     if Int(index) < listed.count { return listed[Int(index)] }
     return find(UInt64(index))
   }

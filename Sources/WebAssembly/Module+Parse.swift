@@ -5,11 +5,20 @@ extension Module {
   ///
   /// Checks the whole binary format, function bodies included (opcodes, integers, nesting of blocks); types and indices are
   /// left to ``Validator``. One pass over the bytes; the module keeps them and refers to bodies and segments by range.
-  /// - Throws: the first error in the order of the bytes, in the wording of the official suite.
-  public static func parse(_ bytes: [UInt8], features: WasmFeatures = .standard) throws(WasmParseError) -> Module {
-    var parser = ModuleParser(bytes: bytes, features: features)
+  /// - Parameter supervision: is asked for memory and whether to go on. After an error, all that was charged is to be given back.
+  /// - Throws: the first error in the order of the bytes, in the wording of the official suite. Numbers beyond ``ModuleLimits``
+  ///   are errors too.
+  public static func parse(
+    _ bytes: [UInt8], features: WasmFeatures = .standard, supervision: Supervision = .none
+  ) throws(WasmParseError) -> Module {
+    guard bytes.count <= ModuleLimits.moduleByteCountMax else {
+      throw WasmParseError(
+        "module too large: \(bytes.count) bytes, at most \(ModuleLimits.moduleByteCountMax)", at: 0, reason: .overLimit)
+    }
+    var parser = ModuleParser(bytes: bytes, features: features, supervision: supervision)
     var reader = BinaryReader(bytes.span)
     try parser.parse(&reader)
+    parser.module.chargedByteCount = parser.grant.byteCount
     return parser.module
   }
 }
@@ -29,18 +38,73 @@ enum SectionOrder: Int {
   }
 }
 
-/// Fills a module, section by section.
+/// Fills a module, section by section. What an item takes is asked for before it is made: a list for all its items at once.
 struct ModuleParser {
   var module: Module
   let features: WasmFeatures
+  let supervision: Supervision
+  var grant: Grant
+  /// Where it is asked next whether to go on.
+  var nextQuestion = Supervision.interval
   let table = OpcodeTable.shared.entries
   var definedFunctionCount = 0
   /// The blocks open in the body being checked, one bit each: whether an `else` may follow. Kept to reuse its storage.
   var openBlocks: [Bool] = []
+  /// What was asked for that storage.
+  var openBlockCountGranted = 0
 
-  init(bytes: [UInt8], features: WasmFeatures) {
+  init(bytes: [UInt8], features: WasmFeatures, supervision: Supervision) {
     self.module = Module(bytes: bytes, features: features)
     self.features = features
+    self.supervision = supervision
+    self.grant = Grant(supervision)
+  }
+
+  /// Asks for memory.
+  @inline(__always)
+  mutating func take(_ byteCount: Int, at offset: Int) throws(WasmParseError) {
+    guard grant.take(byteCount) else {
+      throw WasmParseError("the module needs more memory than is granted", at: offset, reason: .outOfMemory)
+    }
+  }
+
+  /// Asks for the memory of a list of `count` items that the reader stands before, each at least one byte long, and reserves it.
+  mutating func reserve<Item>(_ list: inout [Item], _ count: Int, _ reader: BinaryReader) throws(WasmParseError) {
+    let count = min(count, reader.remainingByteCount)
+    try take(count * MemoryLayout<Item>.stride + (count > 0 ? Self.arrayOverhead : 0), at: reader.offset)
+    list.reserveCapacity(list.count + count)
+  }
+
+  /// The same for a list of the module.
+  mutating func reserve<Item>(
+    _ path: WritableKeyPath<Module, [Item]>, _ count: Int, _ reader: BinaryReader
+  ) throws(WasmParseError) {
+    let count = min(count, reader.remainingByteCount)
+    try take(count * MemoryLayout<Item>.stride + (count > 0 ? Self.arrayOverhead : 0), at: reader.offset)
+    module[keyPath: path].reserveCapacity(module[keyPath: path].count + count)
+  }
+
+  /// What an array takes beside its elements.
+  private static let arrayOverhead = 32
+
+  /// Asks whether to go on, about every 64 KiB.
+  @inline(__always)
+  mutating func checkProgress(_ reader: BinaryReader) throws(WasmParseError) {
+    if reader.offset >= nextQuestion { try ask(at: reader.offset) }
+  }
+
+  private mutating func ask(at offset: Int) throws(WasmParseError) {
+    nextQuestion = offset + Supervision.interval
+    if supervision.shouldStop() { throw WasmParseError("reading the module was stopped", at: offset, reason: .stopped) }
+  }
+
+  /// A name, its memory asked for.
+  mutating func name(_ reader: inout BinaryReader) throws(WasmParseError) -> String {
+    let start = reader.offset
+    let name = try reader.name()
+    // Up to 15 bytes lie in the string itself.
+    if name.utf8.count > 15 { try take(name.utf8.count + Self.arrayOverhead, at: start) }
+    return name
   }
 
   mutating func parse(_ reader: inout BinaryReader) throws(WasmParseError) {
@@ -48,6 +112,7 @@ struct ModuleParser {
     var last = SectionOrder.none
     var lastID: UInt8 = 0
     while !reader.isAtEnd {
+      try checkProgress(reader)
       let start = reader.offset
       let id = try reader.byte()
       let byteCount = Int(try reader.u32())
@@ -55,19 +120,23 @@ struct ModuleParser {
       let sectionEnd = reader.offset + byteCount
       if id == 0 {
         let moduleEnd = reader.limit(toEnd: sectionEnd)
-        let name = try reader.name()
+        let name = try self.name(&reader)
+        try take(2 * MemoryLayout<CustomSection>.stride, at: start)
         module.customSections.append(
           CustomSection(name: name, range: try reader.range(byteCount: reader.remainingByteCount), precedingSection: lastID))
         _ = reader.limit(toEnd: moduleEnd)
       } else {
-        guard let section = SectionOrder(sectionID: id) else { throw WasmParseError("malformed section id", at: start) }
+        guard let section = SectionOrder(sectionID: id) else {
+          if id == 13 { throw .unsupported(UnsupportedPart.exceptions, "tag section", at: start) }
+          throw WasmParseError("malformed section id", at: start)
+        }
         guard section.rawValue > last.rawValue else { throw WasmParseError("unexpected content after last section", at: start) }
         last = section
         lastID = id
         // A section that lies about its length is read as if it went on, as the suite expects, and judged by where it ended.
         do {
           try parseSection(section, &reader)
-        } catch where error.offset >= sectionEnd && error.message.hasPrefix("illegal opcode") {
+        } catch where error.offset >= sectionEnd && (error.isUnsupported || error.message.hasPrefix("illegal opcode")) {
           throw WasmParseError("unexpected end of section or function", at: sectionEnd)
         }
       }
@@ -85,7 +154,10 @@ struct ModuleParser {
     guard reader.remainingByteCount >= 4 else { throw WasmParseError("unexpected end", at: 0) }
     guard try reader.fixed32() == 0x6D73_6100 else { throw WasmParseError("magic header not detected", at: 0) }
     guard reader.remainingByteCount >= 4 else { throw WasmParseError("unexpected end", at: 4) }
-    guard try reader.fixed32() == 1 else { throw WasmParseError("unknown binary version", at: 4) }
+    let version = try reader.fixed32()
+    // The upper half says what the bytes are: 1 is a component.
+    if version >> 16 == 1 { throw .unsupported("component model", "this is a component; expected a core module", at: 4) }
+    guard version == 1 else { throw WasmParseError("unknown binary version", at: 4) }
   }
 
   private mutating func parseSection(_ section: SectionOrder, _ reader: inout BinaryReader) throws(WasmParseError) {
@@ -116,23 +188,27 @@ struct ModuleParser {
 
 extension ModuleParser {
   private mutating func parseTypes(_ reader: inout BinaryReader) throws(WasmParseError) {
-    let count = try reader.count()
-    module.types.reserveCapacity(min(count, reader.remainingByteCount))
+    let count = try reader.count("types", atMost: ModuleLimits.typeCountMax)
+    try reserve(\Module.types, count, reader)
     for _ in 0..<count {
+      try checkProgress(reader)
       let start = reader.offset
       let form = try reader.byte()
       // The form is a signed LEB128 integer of 7 bits.
       guard form < 0x80 else { throw WasmParseError("integer representation too long", at: start) }
-      guard form == 0x60 else { throw WasmParseError("malformed function type", at: start) }
-      let parameters = try parseValueTypes(&reader)
-      module.types.append(FunctionType(parameters: parameters, results: try parseValueTypes(&reader)))
+      guard form == 0x60 else { throw BinaryReader.typeError(form, "malformed function type", at: start) }
+      let parameters = try parseValueTypes("parameters", atMost: ModuleLimits.parameterCountMax, &reader)
+      let results = try parseValueTypes("results", atMost: ModuleLimits.resultCountMax, &reader)
+      module.types.append(FunctionType(parameters: parameters, results: results))
     }
   }
 
-  private func parseValueTypes(_ reader: inout BinaryReader) throws(WasmParseError) -> [ValueType] {
-    let count = try reader.count()
+  private mutating func parseValueTypes(
+    _ what: String, atMost most: Int, _ reader: inout BinaryReader
+  ) throws(WasmParseError) -> [ValueType] {
+    let count = try reader.count(what, atMost: most)
     var types: [ValueType] = []
-    types.reserveCapacity(min(count, reader.remainingByteCount))
+    try reserve(&types, count, reader)
     for _ in 0..<count { types.append(try reader.valueType(features)) }
     return types
   }
@@ -187,10 +263,10 @@ extension ModuleParser {
     let flags = try reader.byte()
     guard flags != 0, flags & ~0b1111 == 0 else { throw WasmParseError("malformed memory attributes", at: start) }
     return MemoryAttributes(
-      noAccessPageCount: flags & 1 != 0 ? try reader.u64() : 0,
-      readOnlyPageCount: flags & 2 != 0 ? try reader.u64() : 0,
+      noAccessPageCount: flags & 1 != 0 ? try reader.u64() : nil,
+      readOnlyPageCount: flags & 2 != 0 ? try reader.u64() : nil,
       isVirtual: flags & 4 != 0,
-      mappablePageCount: flags & 8 != 0 ? try reader.u64() : 0)
+      mappablePageCount: flags & 8 != 0 ? try reader.u64() : nil)
   }
 
   private static func flagsError(_ flags: UInt8, at offset: Int) -> WasmParseError {
@@ -210,33 +286,44 @@ extension ModuleParser {
 
 extension ModuleParser {
   private mutating func parseImports(_ reader: inout BinaryReader) throws(WasmParseError) {
-    for _ in 0..<(try reader.count()) {
+    let count = try reader.count("imports", atMost: ModuleLimits.importCountMax)
+    try reserve(\Module.imports, count, reader)
+    for _ in 0..<count {
+      try checkProgress(reader)
       let start = reader.offset
-      let moduleName = Name(try reader.name())
-      let name = Name(try reader.name())
+      let moduleName = Name(try self.name(&reader))
+      let name = Name(try self.name(&reader))
       let kindOffset = reader.offset
       let kind: Import.Kind
       switch try reader.byte() {
       case 0:
         let type = try reader.u32()
+        try take(Self.importByteCount(UInt32.self), at: start)
         module.functionTypeIndices.append(type)
         module.definitionOffsets.functions.append(kindOffset + 1)
         kind = .function(type)
       case 1:
         let type = try parseTableType(&reader)
+        try take(Self.importByteCount(TableType.self), at: start)
         module.tables.append(type)
         module.definitionOffsets.tables.append(kindOffset + 1)
         kind = .table(type)
       case 2:
         let type = try parseMemoryType(&reader)
+        try take(Self.importByteCount(MemoryType.self), at: start)
         module.memories.append(type)
         module.definitionOffsets.memories.append(kindOffset + 1)
         kind = .memory(type)
       case 3:
         let type = try parseGlobalType(&reader)
+        try take(Self.importByteCount(GlobalType.self), at: start)
         module.globals.append(type)
         module.definitionOffsets.globals.append(kindOffset + 1)
         kind = .global(type)
+      case 4: throw .unsupported(UnsupportedPart.exceptions, "import of a tag", at: kindOffset)
+      case 0x20: throw .unsupported("custom descriptors", "import of an exact function", at: kindOffset)
+      case 0x7E where name.string.isEmpty, 0x7F where name.string.isEmpty:
+        throw .unsupported("compact imports", "an import that stands for several", at: kindOffset)
       default: throw WasmParseError("malformed import kind", at: kindOffset)
       }
       module.imports.append(Import(module: moduleName, name: name, kind: kind, offset: start))
@@ -245,20 +332,34 @@ extension ModuleParser {
     module.importedTableCount = module.tables.count
     module.importedMemoryCount = module.memories.count
     module.importedGlobalCount = module.globals.count
+    try checkTotal(module.importedTableCount, "tables", atMost: ModuleLimits.tableCountMax, at: reader.offset)
+    try checkTotal(module.importedMemoryCount, "memories", atMost: ModuleLimits.memoryCountMax, at: reader.offset)
+  }
+
+  /// What an imported item and its place take in lists that grow by doubling.
+  private static func importByteCount<Item>(_ item: Item.Type) -> Int { 2 * (MemoryLayout<Item>.stride + MemoryLayout<Int>.stride) }
+
+  /// Imported and defined items together.
+  private func checkTotal(_ count: Int, _ what: String, atMost most: Int, at offset: Int) throws(WasmParseError) {
+    guard count <= most else {
+      throw WasmParseError("too many \(what): found \(count), at most \(most)", at: offset, reason: .overLimit)
+    }
   }
 
   private mutating func parseFunctions(_ reader: inout BinaryReader) throws(WasmParseError) {
-    definedFunctionCount = try reader.count()
-    module.functionTypeIndices.reserveCapacity(
-      module.importedFunctionCount + min(definedFunctionCount, reader.remainingByteCount))
+    definedFunctionCount = try reader.count("functions", atMost: ModuleLimits.functionCountMax - module.importedFunctionCount)
+    try reserve(\Module.functionTypeIndices, definedFunctionCount, reader)
+    try reserve(\Module.definitionOffsets.functions, definedFunctionCount, reader)
     for _ in 0..<definedFunctionCount {
+      try checkProgress(reader)
       module.definitionOffsets.functions.append(reader.offset)
       module.functionTypeIndices.append(try reader.u32())
     }
   }
 
   private mutating func parseTables(_ reader: inout BinaryReader) throws(WasmParseError) {
-    for _ in 0..<(try reader.count()) {
+    let count = try reader.count("tables", atMost: ModuleLimits.tableCountMax - module.importedTableCount)
+    for _ in 0..<count {
       module.definitionOffsets.tables.append(reader.offset)
       // 0x40 0x00 introduces a table with an initial value.
       let hasInitializer = reader.peekByte() == 0x40
@@ -273,14 +374,20 @@ extension ModuleParser {
   }
 
   private mutating func parseMemories(_ reader: inout BinaryReader) throws(WasmParseError) {
-    for _ in 0..<(try reader.count()) {
+    let count = try reader.count("memories", atMost: ModuleLimits.memoryCountMax - module.importedMemoryCount)
+    for _ in 0..<count {
       module.definitionOffsets.memories.append(reader.offset)
       module.memories.append(try parseMemoryType(&reader))
     }
   }
 
   private mutating func parseGlobals(_ reader: inout BinaryReader) throws(WasmParseError) {
-    for _ in 0..<(try reader.count()) {
+    let count = try reader.count("globals", atMost: ModuleLimits.globalCountMax - module.importedGlobalCount)
+    try reserve(\Module.definitionOffsets.globals, count, reader)
+    try reserve(\Module.globals, count, reader)
+    try reserve(\Module.globalInitializers, count, reader)
+    for _ in 0..<count {
+      try checkProgress(reader)
       module.definitionOffsets.globals.append(reader.offset)
       module.globals.append(try parseGlobalType(&reader))
       module.globalInitializers.append(try parseConstantExpression(&reader))
@@ -288,13 +395,16 @@ extension ModuleParser {
   }
 
   private mutating func parseExports(_ reader: inout BinaryReader) throws(WasmParseError) {
-    let count = try reader.count()
-    module.exports.reserveCapacity(min(count, reader.remainingByteCount))
+    let count = try reader.count("exports", atMost: ModuleLimits.exportCountMax)
+    try reserve(\Module.exports, count, reader)
     for _ in 0..<count {
+      try checkProgress(reader)
       let start = reader.offset
-      let name = Name(try reader.name())
+      let name = Name(try self.name(&reader))
       let kindOffset = reader.offset
-      guard let kind = Export.Kind(rawValue: try reader.byte()) else {
+      let code = try reader.byte()
+      guard let kind = Export.Kind(rawValue: code) else {
+        if code == 4 { throw .unsupported(UnsupportedPart.exceptions, "export of a tag", at: kindOffset) }
         throw WasmParseError("malformed export kind", at: kindOffset)
       }
       module.exports.append(Export(name: name, kind: kind, index: try reader.u32(), offset: start))

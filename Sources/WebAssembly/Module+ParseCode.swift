@@ -14,10 +14,11 @@ extension ModuleParser {
     openBlocks.removeAll(keepingCapacity: true)
     while true {
       guard !reader.isAtEnd else { throw WasmParseError("unexpected end of section or function", at: reader.offset) }
+      try checkProgress(reader)
       let instruction = try InstructionReader.decode(&reader, table: table, features: features)
       switch instruction.opcode {
-      case .block, .loop: openBlocks.append(false)
-      case .if: openBlocks.append(true)
+      case .block, .loop: try openBlock(isIf: false, reader)
+      case .if: try openBlock(isIf: true, reader)
       case .else:
         guard openBlocks.last == true else { throw WasmParseError("END opcode expected", at: instruction.offset) }
         openBlocks[openBlocks.count - 1] = false
@@ -29,12 +30,24 @@ extension ModuleParser {
     }
   }
 
+  private mutating func openBlock(isIf: Bool, _ reader: BinaryReader) throws(WasmParseError) {
+    if openBlocks.count == openBlockCountGranted {
+      openBlockCountGranted = max(64, openBlockCountGranted * 2)
+      try take(openBlockCountGranted, at: reader.offset)
+    }
+    openBlocks.append(isIf)
+  }
+
   mutating func parseCode(_ reader: inout BinaryReader) throws(WasmParseError) {
-    let count = try reader.count()
-    module.functionBodies.reserveCapacity(min(count, reader.remainingByteCount))
+    let count = try reader.count("functions", atMost: ModuleLimits.functionCountMax)
+    try reserve(\Module.functionBodies, count, reader)
     for _ in 0..<count {
       let byteCount = Int(try reader.u32())
       let start = reader.offset
+      guard byteCount <= ModuleLimits.functionByteCountMax || byteCount > reader.remainingByteCount else {
+        throw WasmParseError(
+          "function body too large: \(byteCount) bytes, at most \(ModuleLimits.functionByteCountMax)", at: start, reason: .overLimit)
+      }
       let locals = try parseLocals(&reader)
       let codeStart = reader.offset
       try checkInstructions(&reader)
@@ -43,16 +56,22 @@ extension ModuleParser {
     }
   }
 
-  private func parseLocals(_ reader: inout BinaryReader) throws(WasmParseError) -> [FunctionBody.LocalGroup] {
+  private mutating func parseLocals(_ reader: inout BinaryReader) throws(WasmParseError) -> [FunctionBody.LocalGroup] {
     let groupCount = try reader.count()
     var groups: [FunctionBody.LocalGroup] = []
-    groups.reserveCapacity(min(groupCount, reader.remainingByteCount))
+    // Groups may be empty, so there may be more of them than locals. They do not lie: each has two bytes at least.
+    try take(min(groupCount, reader.remainingByteCount) * 2 * MemoryLayout<FunctionBody.LocalGroup>.stride, at: reader.offset)
     var total: UInt64 = 0
     for _ in 0..<groupCount {
       let start = reader.offset
       let count = try reader.u32()
       total += UInt64(count)
-      guard total <= UInt64(UInt32.max) else { throw WasmParseError("too many locals", at: start) }
+      guard total <= UInt64(ModuleLimits.localCountMax) else {
+        // Beyond 2^32 - 1 the binary format forbids it, below that only we do.
+        throw WasmParseError(
+          "too many locals: a function declares at most \(ModuleLimits.localCountMax)", at: start,
+          reason: total <= UInt64(UInt32.max) ? .overLimit : .malformed)
+      }
       groups.append(FunctionBody.LocalGroup(count: count, type: try reader.valueType(features)))
     }
     return groups
@@ -60,9 +79,10 @@ extension ModuleParser {
 
   /// The flags of an element segment: bit 0 not active; bit 1 explicit table, or declarative; bit 2 expressions.
   mutating func parseElementSegments(_ reader: inout BinaryReader) throws(WasmParseError) {
-    let count = try reader.count()
-    module.elementSegments.reserveCapacity(min(count, reader.remainingByteCount))
+    let count = try reader.count("element segments", atMost: ModuleLimits.elementSegmentCountMax)
+    try reserve(\Module.elementSegments, count, reader)
     for _ in 0..<count {
+      try checkProgress(reader)
       let start = reader.offset
       let flags = try reader.u32()
       guard flags <= (features.contains(.bulkMemory) ? 7 : 0) else {
@@ -96,24 +116,28 @@ extension ModuleParser {
     let count = try reader.count()
     if usesExpressions {
       var expressions: [ConstantExpression] = []
-      expressions.reserveCapacity(min(count, reader.remainingByteCount))
+      try reserve(&expressions, count, reader)
       for _ in 0..<count { expressions.append(try parseConstantExpression(&reader)) }
       return .expressions(expressions)
     }
     var functions: [UInt32] = []
-    functions.reserveCapacity(min(count, reader.remainingByteCount))
-    for _ in 0..<count { functions.append(try reader.u32()) }
+    try reserve(&functions, count, reader)
+    for _ in 0..<count {
+      try checkProgress(reader)
+      functions.append(try reader.u32())
+    }
     return .functions(functions)
   }
 
   mutating func parseDataSegments(_ reader: inout BinaryReader) throws(WasmParseError) {
     let countOffset = reader.offset
-    let count = try reader.count()
+    let count = try reader.count("data segments", atMost: ModuleLimits.dataSegmentCountMax)
     if let dataCount = module.dataCount, Int(dataCount) != count {
       throw WasmParseError("data count and data section have inconsistent lengths", at: countOffset)
     }
-    module.dataSegments.reserveCapacity(min(count, reader.remainingByteCount))
+    try reserve(\Module.dataSegments, count, reader)
     for _ in 0..<count {
+      try checkProgress(reader)
       let start = reader.offset
       let flags = try reader.u32()
       let mode: DataSegment.Mode

@@ -34,6 +34,9 @@ public struct Module: Sendable {
   public internal(set) var importedMemoryCount = 0
   public internal(set) var importedGlobalCount = 0
 
+  /// Bytes that were asked for through ``Supervision`` for what this value holds beside `bytes`.
+  public internal(set) var chargedByteCount = 0
+
   /// Where the start function is named, and where the types and definitions stand: for errors.
   var startOffset = 0
   var definitionOffsets = DefinitionOffsets()
@@ -110,8 +113,8 @@ public struct FunctionBody: Hashable, Sendable {
     public let type: ValueType
   }
 
-  /// The declared locals (without the parameters). The counts add up to less than 2^32; a few bytes can declare that many, so
-  /// nobody may allocate them one by one before checking ``localCount`` against a limit.
+  /// The declared locals (without the parameters): at most ``ModuleLimits/localCountMax``. A few bytes can declare that many, so
+  /// nobody may list them one by one for each function.
   public let locals: [LocalGroup]
   /// The instructions, the final `end` included.
   public let codeRange: Range<Int>

@@ -64,30 +64,38 @@ public struct Limits: Hashable, Sendable {
   }
 }
 
-/// The attributes of a memory of the memory-control proposal; all zero for a plain memory. Counts are in pages.
+/// The attributes of a memory of the memory-control proposal; all absent for a plain memory. Counts are in pages. A count of 0
+/// that is given is not an absent one: it takes part in the rules of which attributes may stand together.
 public struct MemoryAttributes: Hashable, Sendable {
-  /// Pages [0, noAccessPageCount) refuse every access.
-  public var noAccessPageCount: UInt64
-  /// The next readOnlyPageCount pages refuse writes, once the module is instantiated.
-  public var readOnlyPageCount: UInt64
+  /// `noaccess`: pages [0, n) refuse every access.
+  public var noAccess: UInt64?
+  /// `readonly`: the next n pages refuse writes, once the module is instantiated.
+  public var readOnly: UInt64?
   /// All pages start unmapped, and are mapped by `memory.map` or by the host.
   public var isVirtual: Bool
-  /// Pages [0, mappablePageCount) behave as in a virtual memory, the others as in a plain one.
-  public var mappablePageCount: UInt64
+  /// `mappable`: pages [0, n) behave as in a virtual memory, the others as in a plain one.
+  public var mappable: UInt64?
 
   public static let none = MemoryAttributes()
 
   public init(
-    noAccessPageCount: UInt64 = 0, readOnlyPageCount: UInt64 = 0, isVirtual: Bool = false, mappablePageCount: UInt64 = 0
+    noAccessPageCount: UInt64? = nil, readOnlyPageCount: UInt64? = nil, isVirtual: Bool = false, mappablePageCount: UInt64? = nil
   ) {
-    self.noAccessPageCount = noAccessPageCount
-    self.readOnlyPageCount = readOnlyPageCount
+    self.noAccess = noAccessPageCount
+    self.readOnly = readOnlyPageCount
     self.isVirtual = isVirtual
-    self.mappablePageCount = mappablePageCount
+    self.mappable = mappablePageCount
   }
 
+  /// Pages that refuse every access; 0 where the attribute is absent.
+  public var noAccessPageCount: UInt64 { noAccess ?? 0 }
+  /// Pages that refuse writes; 0 where the attribute is absent.
+  public var readOnlyPageCount: UInt64 { readOnly ?? 0 }
+  /// Pages of the mappable part; 0 where the attribute is absent.
+  public var mappablePageCount: UInt64 { mappable ?? 0 }
+
   /// Whether `memory.map`, `memory.unmap` and `memory.protect` are allowed.
-  public var isMappable: Bool { isVirtual || mappablePageCount > 0 }
+  public var isMappable: Bool { isVirtual || mappable != nil }
 }
 
 /// The type of a memory.

@@ -6,25 +6,55 @@
 public struct Validator: ~Copyable {
   let module: Module
   let features: WasmFeatures
+  let supervision: Supervision
   /// Functions that `ref.func` may name in a body: those in element segments, exports and global initialisers.
   var declaredFunctions: [Bool]
-  /// Serves all bodies.
-  var functionValidator: FunctionValidator
+  /// What is asked for is given back when the check is over.
+  var grant: Grant
+  /// Items checked since it was asked whether to go on.
+  private var itemCount = 0
 
-  /// - Throws: the first error found. Sections are checked in the order of the binary format.
-  public static func validate(_ module: Module, features: WasmFeatures? = nil) throws(ValidationError) {
-    var validator = Validator(module: module, features: features ?? module.features)
-    try validator.validate()
+  /// - Parameter supervision: is asked for memory and whether to go on. What was charged is returned when the check is done; after
+  ///   an error all of it is to be given back.
+  /// - Returns: the bytes that were charged, which nothing holds any more.
+  /// - Throws: the first error found. Sections are checked in the order of the binary format. A module that passes is within
+  ///   ``ModuleLimits``.
+  @discardableResult
+  public static func validate(
+    _ module: Module, features: WasmFeatures? = nil, supervision: Supervision = .none
+  ) throws(ValidationError) -> Int {
+    var validator = Validator(module: module, features: features ?? module.features, supervision: supervision)
+    return try validator.validate()
   }
 
-  private init(module: Module, features: WasmFeatures) {
+  private init(module: Module, features: WasmFeatures, supervision: Supervision) {
     self.module = module
     self.features = features
+    self.supervision = supervision
     self.declaredFunctions = Array(repeating: false, count: module.functionTypeIndices.count)
-    self.functionValidator = FunctionValidator(module: module, features: features)
+    self.grant = Grant(supervision)
   }
 
-  private mutating func validate() throws(ValidationError) {
+  /// Asks for memory.
+  private mutating func take(_ byteCount: Int, at offset: Int) throws(ValidationError) {
+    guard grant.take(byteCount) else {
+      throw ValidationError("the module needs more memory than is granted", at: offset, reason: .outOfMemory)
+    }
+  }
+
+  /// Counts an item, and asks now and then whether to go on.
+  @inline(__always)
+  private mutating func countItem(at offset: Int) throws(ValidationError) {
+    itemCount += 1
+    guard itemCount >= Self.itemInterval else { return }
+    itemCount = 0
+    if supervision.shouldStop() { throw ValidationError("checking the module was stopped", at: offset, reason: .stopped) }
+  }
+
+  private static let itemInterval = 4096
+
+  private mutating func validate() throws(ValidationError) -> Int {
+    try take(declaredFunctions.count, at: 0)
     try validateTypes()
     for (index, type) in module.functionTypeIndices.enumerated() where Int(type) >= module.types.count {
       throw ValidationError("unknown type \(type)", at: module.definitionOffsets.functions[index])
@@ -52,10 +82,25 @@ public struct Validator: ~Copyable {
     try validateStart()
     try validateElementSegments()
     try validateDataSegments()
-    functionValidator.declaredFunctions = declaredFunctions
-    for (index, body) in module.functionBodies.enumerated() {
-      try functionValidator.validate(body, type: module.functionType(at: module.importedFunctionCount + index))
+    return try validateBodies()
+  }
+
+  /// Checks the function bodies. One value serves all of them.
+  private mutating func validateBodies() throws(ValidationError) -> Int {
+    try take(TypeLists.byteCount(of: module.types), at: 0)
+    var lists = TypeLists()
+    lists.reserve(typeCount: module.types.count)
+    for type in module.types {
+      try countItem(at: 0)
+      lists.append(type)
     }
+    var bodies = FunctionValidator(module: module, features: features, lists: lists, supervision: supervision, grant: grant)
+    bodies.declaredFunctions = declaredFunctions
+    for (index, body) in module.functionBodies.enumerated() {
+      try countItem(at: body.codeRange.lowerBound)
+      try bodies.validate(body, function: module.importedFunctionCount + index)
+    }
+    return bodies.grant.byteCount
   }
 
   private func validateTypes() throws(ValidationError) {
@@ -95,11 +140,12 @@ extension Validator {
       guard type.pageByteCountLog2 == 16 else {
         throw ValidationError("virtual memory must have default page size", at: offset)
       }
-      let hasSections = attributes.noAccessPageCount > 0 || attributes.readOnlyPageCount > 0
-      guard !hasSections, !(attributes.isVirtual && attributes.mappablePageCount > 0) else {
+      let hasSections = attributes.noAccess != nil || attributes.readOnly != nil
+      guard !hasSections, !(attributes.isVirtual && attributes.mappable != nil) else {
         throw ValidationError("conflicting memory attributes", at: offset)
       }
-      guard attributes.mappablePageCount <= type.limits.maximum ?? 0 else {
+      // A mappable part has a page at least.
+      if let mappable = attributes.mappable, mappable == 0 || mappable > type.limits.maximum ?? 0 {
         throw ValidationError("mappable size must not exceed maximum", at: offset)
       }
     }
@@ -146,6 +192,7 @@ extension MemoryType {
 extension Validator {
   private mutating func validateGlobals() throws(ValidationError) {
     for (index, initializer) in module.globalInitializers.enumerated() {
+      try countItem(at: initializer.codeRange.lowerBound)
       let global = module.importedGlobalCount + index
       // An initialiser sees the globals before its own.
       try validate(initializer, type: module.globals[global].valueType, visibleGlobalCount: global)
@@ -153,8 +200,11 @@ extension Validator {
   }
 
   private mutating func validateExports() throws(ValidationError) {
+    // A set has up to three places for an item.
+    try take(module.exports.count * 3 * (MemoryLayout<Name>.stride + 1), at: 0)
     var names = Set<Name>(minimumCapacity: module.exports.count)
     for export in module.exports {
+      try countItem(at: export.offset)
       let count =
         switch export.kind {
         case .function: module.functionTypeIndices.count
@@ -197,6 +247,7 @@ extension Validator {
       switch segment.items {
       case .functions(let functions):
         for function in functions {
+          try countItem(at: segment.offset)
           guard Int(function) < module.functionTypeIndices.count else {
             throw ValidationError("unknown function \(function)", at: segment.offset)
           }
@@ -204,6 +255,7 @@ extension Validator {
         }
       case .expressions(let expressions):
         for expression in expressions {
+          try countItem(at: segment.offset)
           try validate(expression, type: segment.type, visibleGlobalCount: module.globals.count)
         }
       }
@@ -212,6 +264,7 @@ extension Validator {
 
   private mutating func validateDataSegments() throws(ValidationError) {
     for segment in module.dataSegments {
+      try countItem(at: segment.offset)
       guard case .active(let memory, let offset) = segment.mode else { continue }
       guard Int(memory) < module.memories.count else { throw ValidationError("unknown memory \(memory)", at: segment.offset) }
       try validate(offset, type: module.memories[Int(memory)].addressType.valueType, visibleGlobalCount: module.globals.count)
@@ -232,6 +285,11 @@ extension Validator {
     var offset = expression.codeRange.lowerBound
     while let instruction = try nextInstruction(&reader) {
       offset = instruction.offset
+      try countItem(at: offset)
+      guard stack.count <= ModuleLimits.constantOperandCountMax else {
+        throw ValidationError(
+          "constant expression too large: more than \(ModuleLimits.constantOperandCountMax) operands", at: offset, reason: .overLimit)
+      }
       switch (instruction.opcode, instruction.immediates) {
       case (.i32Const, _): stack.append(.i32)
       case (.i64Const, _): stack.append(.i64)
@@ -266,7 +324,7 @@ extension Validator {
       }
     }
     guard stack == [type] else {
-      let found = stack.map(\.description).joined(separator: " ")
+      let found = stack.prefix(16).map(\.description).joined(separator: " ") + (stack.count > 16 ? " ..." : "")
       throw ValidationError("type mismatch: the expression must give [\(type)], not [\(found)]", at: offset)
     }
   }

@@ -144,9 +144,8 @@ struct ModulePrinter {
     if type.isShared { text += " shared" }
     if type.pageByteCountLog2 != 16 { text += " (pagesize \(UInt64(1) << UInt64(min(type.pageByteCountLog2, 63))))" }
     for (word, count) in [
-      ("noaccess", type.attributes.noAccessPageCount), ("readonly", type.attributes.readOnlyPageCount),
-      ("mappable", type.attributes.mappablePageCount),
-    ] where count > 0 { text += " (\(word) \(count))" }
+      ("noaccess", type.attributes.noAccess), ("readonly", type.attributes.readOnly), ("mappable", type.attributes.mappable),
+    ] { text += count.map { " (\(word) \($0))" } ?? "" }
     return text
   }
 

@@ -300,15 +300,15 @@ struct MemoryTypeText {
   var isShared = false
   var pageByteCountLog2: UInt8?
   var isVirtual = false
-  // Page counts of the sections; zero equals absence.
-  var noAccess: UInt64 = 0, readOnly: UInt64 = 0, mappable: UInt64 = 0
+  // Page counts of the sections, where they are given.
+  var noAccess: UInt64?, readOnly: UInt64?, mappable: UInt64?
 
   init(is64: Bool) { self.is64 = is64 }
 
   /// Flags, limits, page size, and behind flag 0x20 the attributes of memory control.
   var encoded: [UInt8] {
     let attributes: UInt8 =
-      (noAccess > 0 ? 1 : 0) | (readOnly > 0 ? 2 : 0) | (isVirtual ? 4 : 0) | (mappable > 0 ? 8 : 0)
+      (noAccess != nil ? 1 : 0) | (readOnly != nil ? 2 : 0) | (isVirtual ? 4 : 0) | (mappable != nil ? 8 : 0)
     var flags: UInt8 = (maximum == nil ? 0 : 1) | (isShared ? 2 : 0) | (is64 ? 4 : 0)
     if pageByteCountLog2 != nil { flags |= 8 }
     if attributes != 0 { flags |= 0x20 }
@@ -319,9 +319,7 @@ struct MemoryTypeText {
     if let pageByteCountLog2 { writer.unsigned(pageByteCountLog2) }
     if attributes != 0 {
       writer.byte(attributes)
-      if noAccess > 0 { writer.unsigned(noAccess) }
-      if readOnly > 0 { writer.unsigned(readOnly) }
-      if mappable > 0 { writer.unsigned(mappable) }
+      for count in [noAccess, readOnly, mappable] { if let count { writer.unsigned(count) } }
     }
     return writer.bytes
   }

@@ -30,6 +30,8 @@ private typealias B = ModuleBytes
       ([0x20, 1, 0x03, 3, 4], MemoryAttributes(noAccessPageCount: 3, readOnlyPageCount: 4)),
       ([0x21, 1, 9, 0x08, 5], MemoryAttributes(mappablePageCount: 5)),
       ([0x2D, 1, 9, 0, 0x01, 5], MemoryAttributes(noAccessPageCount: 5)),
+      // A count of 0 that is given comes back.
+      ([0x20, 1, 0x03, 0, 0], MemoryAttributes(noAccessPageCount: 0, readOnlyPageCount: 0)),
     ] as [([UInt8], MemoryAttributes)] {
       let bytes = B.memory(type)
       #expect(B.failure(bytes) == nil)
@@ -70,8 +72,18 @@ private typealias B = ModuleBytes
     ([0x21, 1, 2, 0x06, 1], "conflicting memory attributes"), ([0x21, 1, 2, 0x05, 1], "conflicting memory attributes"),
     ([0x21, 1, 2, 0x0C, 1], "conflicting memory attributes"), ([0x21, 1, 2, 0x09, 1, 1], "conflicting memory attributes"),
     ([0x21, 1, 2, 0x0A, 1, 1], "conflicting memory attributes"),
-    // a mappable part larger than the memory
+    // a count of 0 is not an absent attribute
+    ([0x21, 1, 2, 0x05, 0], "conflicting memory attributes"), ([0x21, 1, 2, 0x06, 0], "conflicting memory attributes"),
+    ([0x21, 1, 2, 0x0C, 0], "conflicting memory attributes"), ([0x21, 1, 2, 0x09, 0, 1], "conflicting memory attributes"),
+    ([0x21, 1, 2, 0x0B, 0, 0, 0], "conflicting memory attributes"),
+    ([0x20, 1, 0x08, 0], "virtual memory must have maximum"),
+    ([0x29, 1, 2, 0x00, 0x08, 0], "virtual memory must have default page size"),
+    // a mappable part larger than the memory, or of no page
     ([0x21, 1, 2, 0x08, 3], "mappable size must not exceed maximum"),
+    ([0x21, 1, 4, 0x08, 0], "mappable size must not exceed maximum"),
+    ([0x21, 0, 0, 0x08, 0], "mappable size must not exceed maximum"),
+    ([0x21, 0, 0, 0x08, 1], "mappable size must not exceed maximum"),
+    ([0x25, 1, 4, 0x08, 0], "mappable size must not exceed maximum"),
     // sections that push the memory out of the address range: 65536 pages, of which one is declared readonly
     ([0x20, 0x80, 0x80, 0x04, 0x02, 1], "memory size"), ([0x21, 1, 0x80, 0x80, 0x04, 0x01, 1], "memory size"),
     ([0x20, 1, 0x03] + [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 1], "memory size"),
@@ -86,9 +98,10 @@ private typealias B = ModuleBytes
 
   @Test(arguments: [
     [0x21, 1, 2, 0x08, 2], [0x20, 0xFF, 0xFF, 0x03, 0x02, 1], [0x28, 1, 0x00, 0x01, 16],
-    [0x21, 1, 2, 0x05, 0], [0x21, 1, 2, 0x0C, 0],
+    // Sections of no page stand for nothing, and are allowed.
+    [0x20, 1, 0x01, 0], [0x20, 1, 0x02, 0], [0x21, 0, 0, 0x03, 0, 0],
   ] as [[UInt8]])
-  func `the bounds of the rules, and zero that equals absence, are valid`(type: [UInt8]) {
+  func `the bounds of the rules are valid`(type: [UInt8]) {
     #expect(B.failure(B.memory(type)) == nil)
   }
 
