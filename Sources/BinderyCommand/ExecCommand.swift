@@ -55,7 +55,8 @@ struct ExecCommand: ParsableCommand {
     defer { interruption.end() }
     do {
       let bytes = try ModuleInput(name, isStopped: { interruption.isOver }).binary()
-      let compiled = try CompiledModule(engine: engine, bytes: bytes)
+      let compiled = try CompiledModule(
+        engine: engine, bytes: bytes, budget: budget, stop: { interruption.isOver ? .cancelled : nil })
       if let failure = interruption.failure { throw failure }
       if let remaining = interruption.remainingTime { store.setTimeLimit(remaining) }
       let instance = try ModuleInstance(compiled, store, wasiConfiguration(name), name: name.description)

@@ -10,17 +10,20 @@ extension CompiledModule {
   package func listing(definedFunction index: Int) -> [String] {
     let start = functionStarts[index]
     let end = functionStarts[index + 1]
-    let map = sourceMaps[index]
-    return map.starts.indices.map { place in
-      let first = start + Int(map.starts[place])
-      let next = place + 1 < map.starts.count ? start + Int(map.starts[place + 1]) : end
+    let instructions = instructionStarts[index]..<instructionStarts[index + 1]
+    return instructions.map { place in
+      // SAFETY: the lists have an entry for each instruction.
+      let word = unsafe Int(starts[place])
+      let first = start + word
+      let next = unsafe place + 1 < instructions.upperBound ? start + Int(starts[place + 1]) : end
+      let offset = unsafe offsets[place]
       // SAFETY: the function's words lie between its start and the next one's.
       let contents = (first..<next).map { unsafe words[$0] }
       let name = engine.handlerName(at: contents[0])
       let extra = contents.dropFirst(2).map { " " + String($0, radix: 16) }.joined()
       let fields =
         contents.count > 1 ? (0..<4).map { String((contents[1] >> (16 * $0)) & 0xFFFF, radix: 16) }.joined(separator: " ") : ""
-      return "\(map.starts[place])  \(name)  \(fields)\(extra)  @0x\(String(map.offsets[place], radix: 16))"
+      return "\(word)  \(name)  \(fields)\(extra)  @0x\(String(offset, radix: 16))"
     }
   }
 }

@@ -35,7 +35,7 @@ public final class Engine: Sendable {
   /// "avx2", "portable": which handlers run.
   public let handlerSetName: String
 
-  private let typeNumbers = Mutex<[FunctionType: UInt32]>([:])
+  private let typeNumbers = Mutex(FunctionTypeNumbers())
   private let currentEpoch = Atomic<UInt64>(0)
   private let contexts = Mutex<[WeakContext]>([])
 
@@ -48,15 +48,22 @@ public final class Engine: Sendable {
     handlerSetName = unsafe String(cString: set.name)
   }
 
-  /// The number of a function type: equal types have equal numbers.
-  func number(of type: FunctionType) -> UInt32 {
+  /// The number of a function type, for good: equal types have equal numbers.
+  func number(of type: FunctionType) -> UInt32 { typeNumbers.withLock { $0.retain(type) } }
+
+  /// The numbers of function types, which are to be released when nothing uses them any more.
+  func retainNumbers(of types: ArraySlice<FunctionType>) -> [UInt32] {
+    typeNumbers.withLock { numbers in types.map { numbers.retain($0) } }
+  }
+
+  func releaseNumbers(of types: ArraySlice<FunctionType>) {
     typeNumbers.withLock { numbers in
-      if let number = numbers[type] { return number }
-      let number = UInt32(numbers.count)
-      numbers[type] = number
-      return number
+      for type in types { numbers.release(type) }
     }
   }
+
+  /// Function types that something uses now.
+  package var functionTypeCount: Int { typeNumbers.withLock { $0.count } }
 
   // MARK: Epochs
 

@@ -322,10 +322,9 @@ final class InstanceState {
   // MARK: Backtraces
 
   func stackFrame(functionIndex: Int, pc: UnsafePointer<UInt64>?, isReturnAddress: Bool) -> StackFrame {
-    let names = compiled.names
     let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name.string
     return StackFrame(
-      moduleName: names.moduleName, functionIndex: functionIndex, functionName: names.functionNames[UInt32(functionIndex)] ?? exported,
+      moduleName: compiled.moduleName, functionIndex: functionIndex, functionName: compiled.functionName(functionIndex) ?? exported,
       codeOffset: unsafe compiled.codeOffset(of: pc, functionIndex: functionIndex, isReturnAddress: isReturnAddress))
   }
 }

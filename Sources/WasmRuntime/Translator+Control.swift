@@ -4,98 +4,149 @@ import WebAssembly
 extension FunctionTranslator {
   // MARK: Blocks
 
-  func types(of block: BlockType) -> (parameters: [ValueType], results: [ValueType]) {
-    switch block {
-    case .empty: ([], [])
-    case .value(let type): ([], [type])
-    case .type(let index): (module.types[Int(index)].parameters, module.types[Int(index)].results)
-    }
-  }
-
-  mutating func openBlock(_ kind: Control.Kind, _ type: BlockType) {
-    let (parameters, results) = types(of: type)
-    var elsePatch: Int?
-    if kind == .if {
-      elsePatch = branchOnCondition(taken: false)
-      // The `else` finds the parameters in their slots, whatever the other branch takes from an accumulator.
-      keepSlots()
-    }
-    settleLocals()
-    settleTop(parameters.count)
-    // For an `if` this has been done before its branch: see settleBelowCondition.
-    var control = Control(
-      kind: kind, height: stack.count - parameters.count, parameters: parameters, results: results, elsePatch: elsePatch)
-    if kind == .loop {
-      closeFuel()
-      forgetAccumulators()
-      control.start = words.count
-      loopDepth += 1
-      openFuel()
+  /// Opens a block, its memory asked for.
+  mutating func open(_ control: Control) throws(WasmError) {
+    if controls.count == controls.capacity {
+      let capacity = max(64, 2 * controls.capacity)
+      guard context.work.charge.take((capacity - controls.capacity) * MemoryLayout<Control>.stride), controls.reserve(capacity) else {
+        throw context.work.outOfMemory()
+      }
     }
     controls.append(control)
   }
 
+  /// The block that encloses everything translated now.
+  private var innermost: Int { controls.count - 1 }
+
+  func parameters(of control: Control) -> [ValueType] { control.isTypeIndex ? module.types[Int(control.type)].parameters : [] }
+
+  func results(of control: Control) -> [ValueType] {
+    if control.isTypeIndex { return module.types[Int(control.type)].results }
+    return control.type == 0 ? [] : Self.singles[Int(control.type)]
+  }
+
+  /// How many values a branch to the block carries.
+  func labelCount(of control: Control) -> Int {
+    if control.isTypeIndex {
+      let type = module.types[Int(control.type)]
+      return control.kind == .loop ? type.parameters.count : type.results.count
+    }
+    return control.kind == .loop || control.type == 0 ? 0 : 1
+  }
+
+  /// Lists of one type, by its byte.
+  private static let singles: [[ValueType]] = (UInt8.min...UInt8.max).map { byte in ValueType(rawValue: byte).map { [$0] } ?? [] }
+
+  private func parameterCount(of block: BlockType) -> Int {
+    if case .type(let index) = block { module.types[Int(index)].parameters.count } else { 0 }
+  }
+
+  mutating func openBlock(_ kind: Control.Kind, _ type: BlockType) throws(WasmError) {
+    var place: Int32 = -1
+    if kind == .if {
+      let branch = branchOnCondition(taken: false)
+      place = inFunction(branch)
+      // The `else` finds the parameters in their slots, whatever the other branch takes from an accumulator.
+      keepSlots()
+    }
+    let parameterCount = parameterCount(of: type)
+    settleLocals()
+    settleTop(parameterCount)
+    if kind == .loop {
+      closeFuel()
+      forgetAccumulators()
+      place = inFunction(words.count)
+      loopDepth += 1
+      openFuel()
+    }
+    // For an `if` the locals were settled before its branch: see settleBelowCondition.
+    let (isTypeIndex, code): (Bool, UInt32) =
+      switch type {
+      case .empty: (false, 0)
+      case .value(let type): (false, UInt32(type.rawValue))
+      case .type(let index): (true, index)
+      }
+    try open(
+      Control(kind: kind, isTypeIndex: isTypeIndex, type: code, height: Int32(stack.count - parameterCount), place: place))
+  }
+
+  /// A word index counted from the start of the function's code. A function has fewer words than 2^27: its body is bounded, and
+  /// so is how much it may expand.
+  private func inFunction(_ position: Int) -> Int32 { Int32(position - wordStart) }
+
   /// Before the condition of an `if` is used: everything below it goes where both branches find it.
   mutating func settleBelowCondition(_ type: BlockType) {
-    let parameterCount = types(of: type).parameters.count
-    for position in 0..<(stack.count - 1) {
+    let condition = stack.count - 1
+    let parameters = condition - parameterCount(of: type)
+    let start = min(stack.firstUser, stack.firstUnsettled(from: parameters))
+    for index in start..<stack.unsettled.count {
+      let position = Int(stack.unsettled[index])
+      guard position < condition else { break }
       switch stack[position].place {
       case .local, .deferred: settle(position)
-      case .constant where position >= stack.count - 1 - parameterCount: settle(position)
+      case .constant where position >= parameters: settle(position)
       default: break
       }
     }
+    stack.compact(from: start)
+    stack.noteUsersSettled(below: condition)
   }
 
   mutating func openElse() {
-    let index = controls.count - 1
+    let index = innermost
     if isReachable {
-      settleTop(controls[index].results.count)
-      controls[index].patches.append(emitJump())
+      settleTop(results(of: controls[index]).count)
+      addPatch(emitJump(), to: index)
     }
     closeFuel()
-    if let patch = controls[index].elsePatch { bind(patch) }
-    controls[index].elsePatch = nil
-    controls[index].kind = .else
-    stack.removeSubrange(controls[index].height...)
-    pushTemporaries(controls[index].parameters)
+    var control = controls[index]
+    if control.place >= 0 { bind(wordStart + Int(control.place)) }
+    control.place = -1
+    control.kind = .else
+    controls[index] = control
+    stack.truncate(to: Int(control.height))
+    pushTemporaries(parameters(of: control))
     forgetAccumulators()
     isReachable = true
     openFuel()
   }
 
   mutating func closeBlock() {
-    let control = controls[controls.count - 1]
+    let control = controls[innermost]
     if control.kind == .function {
       closeFunction()
       return
     }
     controls.removeLast()
     if control.kind == .loop { loopDepth -= 1 }
-    if isReachable { settleTop(control.results.count) }
-    let isLabel = !control.patches.isEmpty || control.elsePatch != nil
+    let results = results(of: control)
+    if isReachable { settleTop(results.count) }
+    let hasElsePatch = control.kind == .if && control.place >= 0
+    let isLabel = control.patches >= 0 || hasElsePatch
     if isLabel {
       closeFuel()
-      if let patch = control.elsePatch { bind(patch) }
-      for patch in control.patches { bind(patch) }
+      if hasElsePatch { bind(wordStart + Int(control.place)) }
+      bindPatches(of: control)
       forgetAccumulators()
     }
-    let isReached = isReachable || isLabel
-    stack.removeSubrange(control.height...)
-    pushTemporaries(control.results)
-    isReachable = isReached
+    // Where code falls through, the results lie settled on the block's height, and nothing else.
+    if !isReachable {
+      stack.truncate(to: Int(control.height))
+      pushTemporaries(results)
+    }
+    isReachable = isReachable || isLabel
     if isLabel { openFuel() }
   }
 
   private mutating func closeFunction() {
     let control = controls.removeLast()
-    if !control.patches.isEmpty {
+    if control.patches >= 0 {
       // Branches to the function's label leave their values at the bottom of the operand stack.
-      if isReachable { settleTop(control.results.count) }
-      for patch in control.patches { bind(patch) }
+      if isReachable { settleTop(type.results.count) }
+      bindPatches(of: control)
       forgetAccumulators()
-      stack.removeAll()
-      pushTemporaries(control.results)
+      stack.truncate(to: 0)
+      pushTemporaries(type.results)
       isReachable = true
     }
     if isReachable { emitReturn() }
@@ -127,69 +178,99 @@ extension FunctionTranslator {
   mutating func bind(_ position: Int) { setDistance(at: position, to: words.count) }
 
   mutating func setDistance(at position: Int, to target: Int) {
-    let distance = UInt32(bitPattern: Int32((target - position) * 8))
-    words[position + 1] = words[position + 1] & 0xFFFF_FFFF | UInt64(distance) << 32
+    setUpperHalf(at: position, UInt32(bitPattern: Int32((target - position) * 8)))
+  }
+
+  private mutating func setUpperHalf(at position: Int, _ half: UInt32) {
+    words[position + 1] = words[position + 1] & 0xFFFF_FFFF | UInt64(half) << 32
+  }
+
+  /// Leaves the distance of a branch to the end of a block.
+  private mutating func addPatch(_ position: Int, to index: Int) {
+    setUpperHalf(at: position, UInt32(bitPattern: controls[index].patches))
+    controls[index].patches = inFunction(position)
+  }
+
+  /// Binds all branches to the end of a block to here.
+  private mutating func bindPatches(of control: Control) {
+    var place = control.patches
+    while place >= 0 {
+      let position = wordStart + Int(place)
+      place = Int32(truncatingIfNeeded: words[position + 1] >> 32)
+      bind(position)
+    }
   }
 
   @discardableResult
   mutating func emitJump() -> Int { emit(.jump, 0) }
 
   /// Whether the values a branch carries already lie where the label wants them.
-  private func isInPlace(_ control: Control) -> Bool {
-    let count = control.labelTypes.count
-    guard count > 0 else { return true }
-    let first = stack.count - count
-    return first == control.height
-      && stack[first...].allSatisfy {
-        if case .temporary = $0.place { true } else { false }
-      }
+  private mutating func isInPlace(_ control: Control) -> Bool {
+    let count = labelCount(of: control)
+    return count == 0 || stack.count - count == control.height && stack.isSettled(from: Int(control.height))
   }
 
   /// Copies the values that a branch carries to where the label wants them.
-  private mutating func moveValues(_ control: Control, isLastUse: Bool) {
-    let count = control.labelTypes.count
+  private mutating func moveValues(_ control: Control, isLastUse: Bool) throws(WasmError) {
+    let count = labelCount(of: control)
     let first = stack.count - count
-    for index in 0..<count {
-      if case .temporary = stack[first + index].place, first == control.height { continue }
-      copy(first + index, to: temporarySlot(control.height + index), isLastUse: isLastUse)
+    guard first != control.height else {
+      for index in stack.firstUnsettled(from: first)..<stack.unsettled.count {
+        let position = Int(stack.unsettled[index])
+        if case .temporary = stack[position].place { continue }
+        copy(position, to: temporarySlot(position), isLastUse: isLastUse)
+      }
+      return
     }
+    try makeRoom(for: (count + stack.unsettled.count) * Self.movingWordCountMax + Self.movingWordCountMax)
+    for index in 0..<count { copy(first + index, to: temporarySlot(Int(control.height) + index), isLastUse: isLastUse) }
   }
+
+  /// Words that move a value, or jump.
+  private static let movingWordCountMax = 4
 
   /// Jumps to a label, or leaves the patch to it.
   private mutating func jump(to index: Int) {
     if controls[index].kind == .loop {
-      setDistance(at: emit(.jumpBack, 0), to: controls[index].start)
+      setDistance(at: emit(.jumpBack, 0), to: wordStart + Int(controls[index].place))
     } else {
-      controls[index].patches.append(emitJump())
+      addPatch(emitJump(), to: index)
     }
   }
 
-  mutating func branch(depth: Int) {
-    let index = controls.count - 1 - depth
+  mutating func branch(depth: Int) throws(WasmError) {
+    let index = innermost - depth
     if controls[index].kind == .function {
       emitReturn()
     } else {
-      moveValues(controls[index], isLastUse: true)
+      try moveValues(controls[index], isLastUse: true)
       jump(to: index)
     }
     endReachableCode()
   }
 
-  mutating func branchIf(depth: Int) {
-    let index = controls.count - 1 - depth
+  mutating func branchIf(depth: Int) throws(WasmError) {
+    let index = innermost - depth
     let control = controls[index]
+    let count = labelCount(of: control)
     let condition = stack[stack.count - 1]
     stack.removeLast()
-    let isPlain = isInPlace(control) && (control.kind != .function || control.results.isEmpty)
-    stack.append(condition)
+    // Many values are put where the label wants them for good: the branches that follow have nothing to move then.
+    if count >= Self.manyValues, stack.count - count == control.height { settleTop(count) }
+    let isPlain = isInPlace(control) && (control.kind != .function || count == 0)
+    push(condition.place, condition.type)
     if isPlain {
       let position = branchOnCondition(taken: true, isBack: control.kind == .loop)
-      if control.kind == .loop { setDistance(at: position, to: control.start) } else { controls[index].patches.append(position) }
-      if !control.labelTypes.isEmpty { keepSlots() }
+      if control.kind == .loop {
+        setDistance(at: position, to: wordStart + Int(control.place))
+      } else {
+        addPatch(position, to: index)
+      }
+      if count > 0 { keepSlots() }
     } else {
       let around = branchOnCondition(taken: false)
       keepSlots()
-      moveValues(control, isLastUse: false)
+      try moveValues(control, isLastUse: false)
       jump(to: index)
       bind(around)
       forgetAccumulators()
@@ -197,42 +278,53 @@ extension FunctionTranslator {
     splitFuel()
   }
 
-  mutating func branchTable(_ table: LabelTable) {
+  private static let manyValues = 8
+
+  mutating func branchTable(_ table: LabelTable) throws(WasmError) {
     let indexField = slotOperand(stack.count - 1)
     stack.removeLast()
-    let depths = reader.labels(of: table).map { Int($0) }
-    let arity = controls[controls.count - 1 - depths[depths.count - 1]].labelTypes.count
+    try makeRoom(for: Int(table.count) + Self.movingWordCountMax * (stack.unsettled.count + 4))
+    // All labels carry as many values; the default one stands last.
+    var last: UInt32 = 0
+    reader.forEachLabel(of: table) { last = $0 }
     // What is settled must be settled before the jump; the index may stand in the slot above.
-    settleTop(arity)
+    settleTop(labelCount(of: controls[innermost - Int(last)]))
     let position = emit(.jumpTable, 0, indexField)
     words.append(UInt64(table.count))
     let entries = words.count
-    for _ in depths { words.append(0) }
-    func distance(to target: Int) -> UInt64 { UInt64(bitPattern: Int64((target - position) * 8)) }
+    for _ in 0...table.count { words.append(0) }
     // Every label is reached through a jump of its own, which moves the values.
-    var targets: [Int: Int] = [:]
-    for (entry, depth) in depths.enumerated() {
-      let index = controls.count - 1 - depth
-      if let target = targets[index] {
-        words[entries + entry] = distance(to: target)
-        continue
-      }
-      if controls[index].kind == .loop, isInPlace(controls[index]) {
-        words[entries + entry] = distance(to: controls[index].start)
-        targets[index] = controls[index].start
-        continue
-      }
-      forgetAccumulators()
-      targets[index] = words.count
-      words[entries + entry] = distance(to: words.count)
-      if controls[index].kind == .function {
-        emitReturn()
+    var targets: [UInt32: Int32] = [:]
+    var entry = entries
+    let labels = reader
+    try labels.forEachLabel(of: table) { (depth) throws(WasmError) in
+      let target: Int
+      if let known = targets[depth] {
+        target = wordStart + Int(known)
       } else {
-        moveValues(controls[index], isLastUse: false)
-        jump(to: index)
+        target = try branchTarget(innermost - Int(depth))
+        targets[depth] = inFunction(target)
       }
+      words[entry] = UInt64(bitPattern: Int64((target - position) * 8))
+      entry += 1
     }
     endReachableCode()
+  }
+
+  /// Where a `br_table` jumps for a label: the start of a loop that finds its values in place, or a piece of code here.
+  private mutating func branchTarget(_ index: Int) throws(WasmError) -> Int {
+    let control = controls[index]
+    if control.kind == .loop, isInPlace(control) { return wordStart + Int(control.place) }
+    try makeRoom(for: 4 * Self.movingWordCountMax)
+    forgetAccumulators()
+    let target = words.count
+    if control.kind == .function {
+      emitReturn()
+    } else {
+      try moveValues(control, isLastUse: false)
+      jump(to: index)
+    }
+    return target
   }
 
   /// Emits a branch that is taken if the top entry is not zero (or if it is), removes the entry, and returns the branch's
@@ -294,7 +386,7 @@ extension FunctionTranslator {
 
   /// A loop that ends when a local it has just counted is zero (or is not).
   private mutating func countdown(_ local: Int, isNot: Bool) -> Int? {
-    guard localTypes[local] == .i32, let step = step(slotField(local), isI64: false) else { return nil }
+    guard localType(local) == .i32, let step = step(slotField(local), isI64: false) else { return nil }
     return emitStep(Comparison(isI64: false, index: isNot ? 1 : 0), slotField(local), step, bound: nil, immediate: 0)
   }
 
@@ -303,7 +395,7 @@ extension FunctionTranslator {
     guard let last, last.operation == (isI64 ? .i64Add : .i32Add), last.kind >= 2 else { return nil }
     let fields = words[last.position + 1]
     guard UInt16(truncatingIfNeeded: fields) == local, UInt16(truncatingIfNeeded: fields >> 16) == local,
-      Int(local / 2) < localTypes.count
+      Int(local / 2) < locals.count
     else { return nil }
     return UInt32(fields >> 32)
   }
@@ -366,7 +458,7 @@ extension FunctionTranslator {
     let entry = slotOperand(stack.count - 1)
     // The entry's slot must survive the settling of the arguments: they lie below it.
     let position = stack.count - 1
-    for argument in (position - callee.parameters.count)..<position { settle(argument) }
+    settle(callee.parameters.count, below: position)
     stack.removeLast()
     emit(.callIndirect, 0, slotField(temporarySlot(stack.count - callee.parameters.count)), entry)
     words.append(UInt64(context.typeNumbers[Int(index)]) << 32 | UInt64(table))
@@ -399,7 +491,7 @@ extension FunctionTranslator {
     let callee = module.types[Int(index)]
     let entry = slotOperand(stack.count - 1)
     let position = stack.count - 1
-    for argument in (position - callee.parameters.count)..<position { settle(argument) }
+    settle(callee.parameters.count, below: position)
     stack.removeLast()
     emit(
       .returnCallIndirect, 0, slotField(temporarySlot(stack.count - callee.parameters.count)), UInt16(callee.parameters.count), entry)

@@ -2,6 +2,30 @@ import WebAssembly
 
 // Writing instructions, and knowing where values are.
 extension FunctionTranslator {
+  /// Makes room for what comes next: asks for its memory, within what the module may expand to.
+  @inline(__always)
+  mutating func makeRoom(for wordCount: Int) throws(WasmError) {
+    if words.capacity - words.count < wordCount || starts.capacity - starts.count < wordCount { try grow(wordCount) }
+    guard (words.count + starts.count) * Self.instructionByteCount <= context.codeByteCountMax else {
+      throw .limit(
+        "function \(functionIndex) expands too much: the module's code may take \(ModuleContext.expansionMax) bytes for each of "
+          + "its own, and 1 MiB")
+    }
+  }
+
+  /// Bytes of a word; also what is kept of where an instruction starts and where it comes from.
+  private static let instructionByteCount = 8
+
+  private mutating func grow(_ wordCount: Int) throws(WasmError) {
+    func capacity(_ count: Int, _ old: Int) -> Int { max(count + wordCount, min(2 * old, old + (1 << 22)), 1024) }
+    let wordCapacity = max(words.capacity, capacity(words.count, words.capacity))
+    let startCapacity = max(starts.capacity, capacity(starts.count, starts.capacity))
+    let byteCount = (wordCapacity - words.capacity + startCapacity - starts.capacity) * Self.instructionByteCount
+    guard context.work.charge.take(byteCount), words.reserve(wordCapacity), starts.reserve(startCapacity),
+      offsets.reserve(startCapacity)
+    else { throw context.work.outOfMemory() }
+  }
+
   func slotField(_ slot: Int) -> UInt16 { UInt16(truncatingIfNeeded: slot * 2) }
 
   func temporarySlot(_ position: Int) -> Int { temporaryBase + position }
@@ -12,7 +36,7 @@ extension FunctionTranslator {
     _ operation: RegisterOpcode, _ variant: Int, _ f0: UInt16 = 0, _ f1: UInt16 = 0, _ f2: UInt16 = 0, _ f3: UInt16 = 0
   ) -> Int {
     let position = words.count
-    starts.append(UInt32(position))
+    starts.append(UInt32(position - wordStart))
     offsets.append(UInt32(currentOffset))
     words.append(UInt64(RegisterTable.firstHandler[Int(operation.rawValue)]) + UInt64(variant))
     if operation.wordCount > 1 {
@@ -29,15 +53,31 @@ extension FunctionTranslator {
 
   /// The last instruction, if it is one that may be replaced.
   var last: Record? {
-    guard let record = records.last, record.position == starts.last.map({ Int($0) }) else { return nil }
+    guard let record = records.last, record.position == lastPosition else { return nil }
     return record
+  }
+
+  /// Where the function's last instruction begins; -1 when it has none.
+  var lastPosition: Int { starts.count > instructionStart ? wordStart + Int(starts[starts.count - 1]) : -1 }
+
+  /// Notes an instruction that may still be replaced. Only the last ones can be, so long code keeps only those.
+  mutating func note(_ record: Record) {
+    if records.count == Self.recordCountMax { records.removeFirst(Self.recordCountMax / 2) }
+    records.append(record)
+  }
+
+  private static let recordCountMax = 256
+
+  func localType(_ index: Int) -> ValueType {
+    guard let type = locals[UInt32(index)] else { preconditionFailure("the validator has checked the index") }
+    return type
   }
 
   /// Takes the last instruction back, and what it did to the accumulators.
   mutating func removeLast() {
-    let start = Int(starts.removeLast())
+    let start = wordStart + Int(starts.removeLast())
     offsets.removeLast()
-    words.removeSubrange(start...)
+    words.truncate(to: start)
     if let record = records.last, record.position == start {
       integerAccumulator = record.integer
       vectorAccumulator = record.vector
@@ -48,12 +88,13 @@ extension FunctionTranslator {
   // MARK: The operand stack
 
   mutating func push(_ place: Entry.Place, _ type: ValueType) {
-    stack.append(Entry(place: place, type: type))
+    stack.push(place, type)
     if stack.count > heightMax { heightMax = stack.count }
   }
 
   mutating func pushTemporaries(_ types: [ValueType]) {
-    for type in types { push(.temporary, type) }
+    stack.pushTemporaries(types)
+    if stack.count > heightMax { heightMax = stack.count }
   }
 
   // MARK: Accumulators
@@ -134,14 +175,14 @@ extension FunctionTranslator {
       load(bits, stack[position].type, to: temporarySlot(position))
     case .deferred(let deferred): perform(deferred, stack[position].type, to: temporarySlot(position))
     }
-    stack[position].place = .temporary
+    stack.setTemporary(position)
   }
 
   /// Whether a constant has a slot among the loop constants, or gets one now.
   mutating func keepConstant(_ bits: V128Bits) -> Bool {
     if constantSlots[bits] != nil { return true }
     guard loopDepth > 0, constants.count < constantSlotCount else { return false }
-    constantSlots[bits] = localTypes.count + constants.count
+    constantSlots[bits] = locals.count + constants.count
     constants.append(bits)
     return true
   }
@@ -170,7 +211,7 @@ extension FunctionTranslator {
       position = emit(deferred.operation, kind * 2, slotField(slot), slotField(deferred.a), slotField(deferred.b))
     }
     didWrite(slot, type, at: position)
-    records.append(Record(operation: deferred.operation, kind: kind, position: position, integer: integer, vector: vector))
+    note(Record(operation: deferred.operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 
   /// Writes a constant to a slot.
@@ -227,16 +268,36 @@ extension FunctionTranslator {
   mutating func settle(_ position: Int) {
     if case .temporary = stack[position].place { return }
     copy(position, to: temporarySlot(position), isLastUse: false)
-    stack[position].place = .temporary
+    stack.setTemporary(position)
   }
 
   mutating func settleTop(_ count: Int) {
-    for position in (stack.count - count)..<stack.count { settle(position) }
+    let first = stack.count - count
+    if stack.isSettled(from: first) { return }
+    let start = stack.firstUnsettled(from: first)
+    for index in start..<stack.unsettled.count { settle(Int(stack.unsettled[index])) }
+    stack.compact(from: start)
+  }
+
+  /// The same for entries below the top one, `top`.
+  mutating func settle(_ count: Int, below top: Int) {
+    let start = stack.firstUnsettled(from: top - count)
+    for index in start..<stack.unsettled.count {
+      let position = Int(stack.unsettled[index])
+      if position < top { settle(position) }
+    }
+    stack.compact(from: start)
   }
 
   /// Settles every entry that stands for a local: before code that may set locals on some paths only.
   mutating func settleLocals() {
-    for position in stack.indices where stack[position].usesLocals { settle(position) }
+    let start = stack.firstUser
+    for index in start..<stack.unsettled.count {
+      let position = Int(stack.unsettled[index])
+      if stack[position].usesLocals { settle(position) }
+    }
+    stack.compact(from: start)
+    stack.noteUsersSettled(below: stack.count)
   }
 
   // MARK: Operations
@@ -292,7 +353,7 @@ extension FunctionTranslator {
     stack.removeLast(operandCount)
     push(.temporary, result)
     didWrite(destination, result, at: position)
-    records.append(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
+    note(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 
   /// Chooses the variant of an instruction with two operands and the fields of the operands, exchanging them where that helps.
@@ -336,14 +397,6 @@ extension FunctionTranslator.Entry {
   var usesLocals: Bool {
     switch place {
     case .local, .deferred: true
-    case .temporary, .constant: false
-    }
-  }
-
-  func uses(local index: Int) -> Bool {
-    switch place {
-    case .local(let local): local == index
-    case .deferred(let deferred): deferred.a == index || deferred.b == index
     case .temporary, .constant: false
     }
   }

@@ -289,6 +289,6 @@ extension FunctionTranslator {
     stack.removeLast(operandCount)
     push(.temporary, .v128)
     didWrite(slot, .v128, at: position)
-    records.append(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
+    note(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 }

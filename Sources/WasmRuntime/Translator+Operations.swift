@@ -14,17 +14,17 @@ extension FunctionTranslator {
     case (.unreachable, _):
       emit(.unreachable, 0)
       endReachableCode()
-    case (.block, .block(let type)): openBlock(.block, type)
-    case (.loop, .block(let type)): openBlock(.loop, type)
+    case (.block, .block(let type)): try openBlock(.block, type)
+    case (.loop, .block(let type)): try openBlock(.loop, type)
     case (.if, .block(let type)):
       settleBelowCondition(type)
-      openBlock(.if, type)
+      try openBlock(.if, type)
       splitFuel()
     case (.else, _): openElse()
     case (.end, _): closeBlock()
-    case (.br, .label(let depth)): branch(depth: Int(depth))
-    case (.brIf, .label(let depth)): branchIf(depth: Int(depth))
-    case (.brTable, .labelTable(let table)): branchTable(table)
+    case (.br, .label(let depth)): try branch(depth: Int(depth))
+    case (.brIf, .label(let depth)): try branchIf(depth: Int(depth))
+    case (.brTable, .labelTable(let table)): try branchTable(table)
     case (.return, _):
       emitReturn()
       endReachableCode()
@@ -34,21 +34,21 @@ extension FunctionTranslator {
     case (.returnCallIndirect, .callIndirect(let type, let table)): returnCallIndirect(type: type, table: table)
     case (.drop, _): stack.removeLast()
     case (.select, _), (.selectTyped, _): select()
-    case (.localGet, .index(let index)): push(.local(Int(index)), localTypes[Int(index)])
+    case (.localGet, .index(let index)): push(.local(Int(index)), localType(Int(index)))
     case (.localSet, .index(let index)): setLocal(Int(index))
     case (.localTee, .index(let index)):
       setLocal(Int(index))
-      push(.local(Int(index)), localTypes[Int(index)])
+      push(.local(Int(index)), localType(Int(index)))
     case (.i32Const, _), (.i64Const, _), (.f32Const, _), (.f64Const, _), (.v128Const, _):
       push(.constant(instruction.constantBits!), Self.constantType(instruction.opcode))
     case (.globalGet, .index(let index)):
       let type = module.globals[Int(index)].valueType
       emitOperation(Self.globalGet(type), result: type, upper: index)
     case (.globalSet, .index(let index)): setGlobal(index)
-    case (.i64ExtendI32U, _): stack[stack.count - 1].type = .i64  // An i32 is kept zero-extended.
+    case (.i64ExtendI32U, _): stack.setType(stack.count - 1, .i64)  // An i32 is kept zero-extended.
     case (.refNull, .referenceType(let type)): push(.constant(V128Bits(low: 0, high: 0)), type)
     case (.refIsNull, _):
-      stack[stack.count - 1].type = .i64
+      stack.setType(stack.count - 1, .i64)
       emitOperation(.i64Eqz, result: .i32)
     case (.refFunc, .index(let index)): emitOperation(.refFunc, result: .funcref, upper: index)
     default: try translateTableOrMemory(instruction)
@@ -131,7 +131,7 @@ extension FunctionTranslator {
   /// Turns the instance's view for references to the memory that lies below the operands of an access, and takes it away there.
   private mutating func selectReference(_ operation: RegisterOpcode) {
     let count = operation.shape == .load ? 2 : 3
-    let types = stack.suffix(count - 1).map(\.type)
+    let types = (stack.count - count + 1..<stack.count).map { stack[$0].type }
     runtime(.selectMemory, UInt32(count), operandCount: count)
     for type in types { push(.temporary, type) }
   }
@@ -235,7 +235,7 @@ extension FunctionTranslator {
   ) {
     push(.temporary, result)
     didWrite(slot, result, at: position)
-    records.append(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
+    note(Record(operation: operation, kind: kind, position: position, integer: integer, vector: vector))
   }
 
   /// Puts off an operation on locals that an address, or a dot product, can do on the way.
@@ -283,14 +283,11 @@ extension FunctionTranslator {
     let position = stack.count - 1
     let entry = stack[position]
     // Entries that stand for the local's old value get it now.
-    var hasPending = false
-    for other in 0..<position where stack[other].uses(local: index) {
-      settle(other)
-      hasPending = true
-    }
+    let pending = stack.users(of: index, below: position)
+    for other in pending { settle(other) }
     let slot = temporarySlot(position)
     let held = accumulator(of: entry.type)
-    if !hasPending, case .temporary = entry.place, held.slot == slot, held.isElidable, held.position == starts.last.map({ Int($0) }) {
+    if pending.isEmpty, case .temporary = entry.place, held.slot == slot, held.isElidable, held.position == lastPosition {
       // The instruction just emitted writes the local instead. Every instruction with a result has it in field 0.
       words[held.position + 1] = words[held.position + 1] & ~0xFFFF | UInt64(slotField(index))
       stack.removeLast()
