@@ -21,7 +21,9 @@ public final class Host: Sendable {
   let engine: Engine
   let store = TensorStore()
   let workers: WorkerPool
-  private let programs = Mutex<[ProgramSource: CompiledModule]>([:])
+  private let programs = CompilationCache<ProgramSource, CompiledModule>(byteCountMax: Host.programCacheByteCountMax)
+  /// Pays for compiled programs, which sessions share.
+  private let programBudget = ResourceBudget()
   private let kernels = Mutex<KernelModule?>(nil)
 
   /// Where a program comes from: one that is built in, or a file in the state it had when it was read.
@@ -147,17 +149,17 @@ public final class Host: Sendable {
   /// Programs are some hundred KB; a file of gigabytes given by mistake should not be read into memory.
   static let programByteCountMax: UInt64 = 1 << 28
 
+  /// Compiled programs that are kept for the next session, some hundred of the built-in kind. Those in use are kept by their users.
+  static let programCacheByteCountMax: UInt64 = 1 << 28
+
+  /// Compiled once for all who want the same program; nobody else waits for that.
   private func compiled(
     _ source: ProgramSource, name: String, bytes: () throws(BinderyError) -> [UInt8]
   ) throws(BinderyError) -> CompiledModule {
-    // Compiled under the lock: two sessions that start together need the same program, once.
-    try programs.withLock { (programs) throws(BinderyError) -> CompiledModule in
-      if let module = programs[source] { return module }
+    try programs.value(for: source, byteCount: \.byteCount) { () throws(BinderyError) in
       let bytes = try bytes()
       do throws(WasmError) {
-        let module = try CompiledModule(engine: engine, bytes: bytes)
-        programs[source] = module
-        return module
+        return try CompiledModule(engine: engine, bytes: bytes, budget: programBudget)
       } catch { throw BinderyError(error, doing: "\(name) cannot be used as a program") }
     }
   }
