@@ -9,6 +9,8 @@ public struct ChatTemplateError: Error, Hashable, Sendable {
     case evaluation
     /// It takes more steps, depth or output than `ChatTemplateLimits` allow.
     case limitExceeded
+    /// The host asked to stop, as at a deadline.
+    case stopped
     /// The template itself refused the conversation, by `raise_exception`. The message is the template's.
     case raised
   }

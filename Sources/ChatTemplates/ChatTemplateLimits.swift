@@ -10,8 +10,12 @@ public struct ChatTemplateLimits: Sendable {
   /// Bytes of output.
   public var outputByteCountMax = 1 << 24
 
-  /// Expressions in expressions, blocks in blocks, lists in lists, macros in macros: each level takes stack.
+  /// Expressions in expressions, blocks in blocks, lists in lists: each level takes stack.
   public var nestingDepthMax = 100
+
+  /// Statements and expressions that are evaluated within each other at one time, through all macros: each takes up to a kibibyte of
+  /// stack, and threads of services have 512. A macro that calls itself takes four.
+  public var evaluationDepthMax = 320
 
   public init() {}
 }

@@ -1,4 +1,15 @@
 extension TemplateEvaluator {
+  private static let testsWithOperand: Set<String> = [
+    "divisibleby", "sameas", "in", "eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">",
+    "ge", ">=",
+  ]
+  private static let testsWithoutOperand: Set<String> = [
+    "defined", "undefined", "none", "string", "mapping", "boolean", "integer", "float", "number", "true", "false", "callable",
+    "iterable", "sequence", "odd", "even", "lower", "upper", "filter", "test", "escaped",
+  ]
+  private static let filterNames = Set(filterParameters.keys).union(
+    ["format", "map", "select", "reject", "selectattr", "rejectattr"])
+
   /// `value is name(arguments)`.
   func test(
     _ value: TemplateValue, _ name: String, _ arguments: EvaluatedArguments, at offset: Int
@@ -9,7 +20,11 @@ extension TemplateEvaluator {
       }
       return operand
     }
-    try charge(value.weight, at: offset)
+    try charge(value.weight + arguments.weight, at: offset)
+    let hasOperand = Self.testsWithOperand.contains(name)
+    if hasOperand || Self.testsWithoutOperand.contains(name) {
+      try require(arguments, fit: hasOperand ? ["other"] : [], of: "the test \"\(name)\"", at: offset)
+    }
     switch name {
     case "defined": if case .undefined = value { return false } else { return true }
     case "undefined": if case .undefined = value { return true } else { return false }
@@ -36,20 +51,27 @@ extension TemplateEvaluator {
       }
       return (number % 2 != 0) == (name == "odd")
     case "divisibleby":
-      guard let number = value.integer, let divisor = try operand().integer, divisor != 0, divisor != -1 else {
+      guard let number = value.integer, let divisor = try operand().integer, divisor != 0 else {
         throw TemplateFailure(.evaluation, "divisibleby needs integers", at: offset)
       }
-      return number % divisor == 0
+      return divisor == -1 || number % divisor == 0
     case "lower", "upper":
       let scalars = value.text.unicodeScalars
       return scalars.contains { $0.properties.isCased }
         && !scalars.contains { name == "lower" ? $0.properties.isUppercase : $0.properties.isLowercase }
+    case "filter": return Self.filterNames.contains(value.text)
+    case "test": return Self.testsWithOperand.contains(value.text) || Self.testsWithoutOperand.contains(value.text)
+    case "escaped": return false
+    case "sameas":
+      let other = try operand()
+      return value.kindName == other.kindName && value == other
     case "in": return try contains(try operand(), value, at: offset)
-    case "eq", "equalto", "sameas", "ne": return (value == (try operand())) != (name == "ne")
-    case "lt", "lessthan": return try compare(value, .less, try operand(), at: offset)
-    case "le": return try compare(value, .lessOrEqual, try operand(), at: offset)
-    case "gt", "greaterthan": return try compare(value, .greater, try operand(), at: offset)
-    case "ge": return try compare(value, .greaterOrEqual, try operand(), at: offset)
+    case "eq", "equalto", "==": return try compare(value, .equal, try operand(), at: offset)
+    case "ne", "!=": return try compare(value, .notEqual, try operand(), at: offset)
+    case "lt", "lessthan", "<": return try compare(value, .less, try operand(), at: offset)
+    case "le", "<=": return try compare(value, .lessOrEqual, try operand(), at: offset)
+    case "gt", "greaterthan", ">": return try compare(value, .greater, try operand(), at: offset)
+    case "ge", ">=": return try compare(value, .greaterOrEqual, try operand(), at: offset)
     default: throw TemplateFailure(.unsupported, "the test \"\(name)\" is not known", at: offset)
     }
   }

@@ -24,31 +24,62 @@ final class TemplateEvaluator {
   enum Flow { case next, `break`, `continue` }
 
   let limits: ChatTemplateLimits
-  let globals: Scope
+  /// What `strftime_now` says; nil: there is no clock.
+  let time: TemplateTime?
+  private let globals: Scope
+  private let isStopped: (() -> Bool)?
+  /// The scopes that macros were defined in: values name them by number.
+  private var macroScopes: [Scope] = []
   private var stepCount = 0
+  private var nextStopCheck = 0
   private var outputByteCount = 0
-  private var output = ""
-  private var callDepth = 0
+  private var output = TemplateString.empty
+  private var depth = 0
 
-  init(_ variables: [String: TemplateValue], limits: ChatTemplateLimits) {
+  init(_ variables: [String: TemplateValue], limits: ChatTemplateLimits, time: TemplateTime?, isStopped: (() -> Bool)?) {
     self.limits = limits
+    self.time = time
+    self.isStopped = isStopped
     globals = Scope(variables, parent: nil)
   }
 
-  func render(_ statements: [TemplateStatement]) throws(TemplateFailure) -> String {
+  func render(_ statements: [TemplateStatement]) throws(TemplateFailure) -> TemplateString {
     _ = try run(statements, globals)
     return output
   }
 
   // MARK: - Costs
 
-  /// Counts steps; see `ChatTemplateLimits.stepCountMax`.
+  /// Counts steps before they are taken; see `ChatTemplateLimits.stepCountMax`.
   func charge(_ count: Int, at offset: Int) throws(TemplateFailure) {
-    stepCount += count
-    guard stepCount <= limits.stepCountMax else {
+    guard count <= limits.stepCountMax - stepCount else {
       throw TemplateFailure(.limitExceeded, "rendering takes more than \(limits.stepCountMax) steps", at: offset)
     }
+    stepCount += count
+    // A few thousand steps take about a millisecond.
+    guard stepCount >= nextStopCheck, let isStopped else { return }
+    nextStopCheck = stepCount + 4096
+    if isStopped() { throw TemplateFailure(.stopped, "rendering was stopped before it was done", at: offset) }
   }
+
+  /// Counts before anything is made.
+  func chargeProduct(_ count: Int, _ factor: Int, at offset: Int) throws(TemplateFailure) {
+    guard factor > 0, count > 0 else { return }
+    let (product, overflow) = count.multipliedReportingOverflow(by: factor)
+    try charge(overflow ? .max : product, at: offset)
+  }
+
+  /// One level of statements, expressions, macros or filters within each other: each takes native stack.
+  /// - Parameter levels: how much of it, in units of a plain expression.
+  func enter(_ levels: Int = 1, at offset: Int) throws(TemplateFailure) {
+    guard depth <= limits.evaluationDepthMax - levels else {
+      throw TemplateFailure(
+        .limitExceeded, "macros and blocks are evaluated more than \(limits.evaluationDepthMax) levels deep", at: offset)
+    }
+    depth += levels
+  }
+
+  func leave(_ levels: Int = 1) { depth -= levels }
 
   /// A list, when it is neither too long nor too deep.
   func list(_ elements: [TemplateValue], isTuple: Bool = false, at offset: Int) throws(TemplateFailure) -> TemplateValue {
@@ -69,29 +100,29 @@ final class TemplateEvaluator {
   }
 
   /// How a value is printed, counted before it is made.
-  func text(_ value: TemplateValue, at offset: Int) throws(TemplateFailure) -> String {
+  func text(_ value: TemplateValue, at offset: Int) throws(TemplateFailure) -> TemplateString {
     try charge(value.weight, at: offset)
-    return value.text
+    return value.printed
   }
 
   /// A string, its length counted: an eighth of a step for each byte.
-  func string(_ text: String, at offset: Int) throws(TemplateFailure) -> TemplateValue {
-    try charge(text.utf8.count / 8 + 1, at: offset)
+  func string(_ text: TemplateString, at offset: Int) throws(TemplateFailure) -> TemplateValue {
+    try charge(text.byteCount / 8 + text.templateRanges.count + 1, at: offset)
     return .string(text)
   }
 
-  private func write(_ text: String, at offset: Int) throws(TemplateFailure) {
-    outputByteCount += text.utf8.count
-    guard outputByteCount <= limits.outputByteCountMax else {
+  private func write(_ text: TemplateString, at offset: Int) throws(TemplateFailure) {
+    guard text.byteCount <= limits.outputByteCountMax - outputByteCount else {
       throw TemplateFailure(.limitExceeded, "the output has more than \(limits.outputByteCountMax) bytes", at: offset)
     }
-    output += text
+    outputByteCount += text.byteCount
+    output.append(text)
   }
 
   /// What `body` writes, as a string instead.
-  private func captured(_ body: () throws(TemplateFailure) -> Void) throws(TemplateFailure) -> String {
+  private func captured(_ body: () throws(TemplateFailure) -> Void) throws(TemplateFailure) -> TemplateString {
     let outer = output
-    output = ""
+    output = .empty
     defer { output = outer }
     try body()
     return output
@@ -109,16 +140,35 @@ final class TemplateEvaluator {
 
   private func run(_ statement: TemplateStatement, _ scope: Scope) throws(TemplateFailure) -> Flow {
     try charge(1, at: statement.offset)
+    try enter(at: statement.offset)
+    defer { leave() }
     switch statement.kind {
     case .text(let text): try write(text, at: statement.offset)
-    case .print(let expression): 
-      try write(try text(try evaluate(expression, scope), at: statement.offset), at: statement.offset)
+    case .print(let expression): try print(expression, scope, at: statement.offset)
     case .if(let branches, let otherwise):
       for branch in branches where try evaluate(branch.condition, scope).isTrue { return try run(branch.body, scope) }
       return try run(otherwise, scope)
     case .for(let loop): try run(loop, scope, at: statement.offset)
-    case .set(let target, let expression):
-      try assign(target, try evaluate(expression, scope), scope, at: statement.offset)
+    case .set, .setBlock: try set(statement, scope)
+    case .macro(let macro):
+      scope.variables[macro.name] = .function(TemplateFunction(body: .macro(macro, scope: macroScopes.count)))
+      macroScopes.append(scope)
+    case .with(let bindings, let body): return try with(bindings, body, scope, at: statement.offset)
+    case .break: return .break
+    case .continue: return .continue
+    }
+    return .next
+  }
+
+  @inline(never)
+  private func print(_ expression: TemplateExpression, _ scope: Scope, at offset: Int) throws(TemplateFailure) {
+    try write(try text(try evaluate(expression, scope), at: offset), at: offset)
+  }
+
+  @inline(never)
+  private func set(_ statement: TemplateStatement, _ scope: Scope) throws(TemplateFailure) {
+    switch statement.kind {
+    case .set(let target, let expression): try assign(target, try evaluate(expression, scope), scope, at: statement.offset)
     case .setBlock(let target, let body, let filters):
       let inner = Scope(parent: scope)
       let text = try captured { () throws(TemplateFailure) in _ = try run(body, inner) }
@@ -127,20 +177,20 @@ final class TemplateEvaluator {
         value = try filter(value, name, try evaluate(arguments, scope), at: statement.offset)
       }
       try assign(target, value, scope, at: statement.offset)
-    case .macro(let macro):
-      scope.variables[macro.name] = .function(TemplateFunction(body: .macro(macro)))
-    case .with(let bindings, let body):
-      let inner = Scope(parent: scope)
-      for (target, expression) in bindings {
-        try assign(target, try evaluate(expression, scope), inner, at: statement.offset)
-      }
-      return try run(body, inner)
-    case .break: return .break
-    case .continue: return .continue
+    default: preconditionFailure("run() sends two kinds here")
     }
-    return .next
   }
 
+  @inline(never)
+  private func with(
+    _ bindings: [(TemplateTarget, TemplateExpression)], _ body: [TemplateStatement], _ scope: Scope, at offset: Int
+  ) throws(TemplateFailure) -> Flow {
+    let inner = Scope(parent: scope)
+    for (target, expression) in bindings { try assign(target, try evaluate(expression, scope), inner, at: offset) }
+    return try run(body, inner)
+  }
+
+  @inline(never)
   private func run(_ loop: TemplateLoop, _ scope: Scope, at offset: Int) throws(TemplateFailure) {
     var elements = try self.elements(try evaluate(loop.sequence, scope), at: loop.sequence.offset)
     if let condition = loop.condition {
@@ -153,7 +203,7 @@ final class TemplateEvaluator {
       elements = kept
     }
     for index in elements.indices {
-      try charge(1, at: offset)
+      try charge(8, at: offset)
       let inner = Scope(parent: scope)
       try assign(loop.target, elements[index], inner, at: offset)
       inner.variables["loop"] = Self.loopVariable(elements, index)
@@ -162,6 +212,7 @@ final class TemplateEvaluator {
     if elements.isEmpty { _ = try run(loop.otherwise, Scope(parent: scope)) }
   }
 
+  @inline(never)
   private static func loopVariable(_ elements: [TemplateValue], _ index: Int) -> TemplateValue {
     .dictionary(
       TemplateDictionary([
@@ -174,6 +225,7 @@ final class TemplateEvaluator {
       ]))
   }
 
+  @inline(never)
   func assign(
     _ target: TemplateTarget, _ value: TemplateValue, _ scope: Scope, at offset: Int
   ) throws(TemplateFailure) {
@@ -196,16 +248,15 @@ final class TemplateEvaluator {
 
   // MARK: - Macros
 
+  /// - Parameter definition: the number of the scope that the macro was defined in, whose names it sees as they are now.
   func call(
-    _ macro: MacroDefinition, _ arguments: EvaluatedArguments, at offset: Int
+    _ macro: MacroDefinition, definedIn definition: Int, _ arguments: EvaluatedArguments, at offset: Int
   ) throws(TemplateFailure) -> TemplateValue {
-    // Each level of macros is several of expressions: a tenth of the depth is enough for any template there is.
-    guard callDepth < max(limits.nestingDepthMax / 10, 1) else {
-      throw TemplateFailure(.limitExceeded, "macros call each other too deeply", at: offset)
+    // A macro of another rendering is a variable's: its scope is gone.
+    guard macroScopes.indices.contains(definition) else {
+      throw TemplateFailure(.evaluation, "the macro \"\(macro.name)\" is of another rendering", at: offset)
     }
-    callDepth += 1
-    defer { callDepth -= 1 }
-    let scope = Scope(parent: globals)
+    let scope = Scope(parent: macroScopes[definition])
     guard arguments.positional.count <= macro.parameters.count else {
       throw TemplateFailure(
         .evaluation, "the macro \"\(macro.name)\" takes \(macro.parameters.count) arguments, found \(arguments.positional.count)",
@@ -228,17 +279,4 @@ final class TemplateEvaluator {
     let text = try captured { () throws(TemplateFailure) in _ = try run(macro.body, scope) }
     return try string(text, at: offset)
   }
-}
-
-/// Arguments of a call, evaluated.
-struct EvaluatedArguments {
-  var positional: [TemplateValue] = []
-  var named: [String: TemplateValue] = [:]
-
-  /// The argument at a position or of a name.
-  func value(_ index: Int, _ name: String) -> TemplateValue? { index < positional.count ? positional[index] : named[name] }
-
-  /// The same, where none, or an explicit `none`, means the default.
-  func integer(_ index: Int, _ name: String) -> Int? { value(index, name)?.integer }
-  func string(_ index: Int, _ name: String) -> String? { if case .string(let text)? = value(index, name) { text } else { nil } }
 }

@@ -16,7 +16,7 @@ extension TemplateParser {
       }
       break
     }
-    return .init(kind: .list(elements, isTuple: true), offset: offset)
+    return try Self.made(depthMax, .list(elements, isTuple: true), offset: offset)
   }
 
   mutating func expression(allowsConditional: Bool = true) throws(TemplateFailure) -> TemplateExpression {
@@ -32,9 +32,20 @@ extension TemplateParser {
       try countLink(&chain)
       let condition = try or()
       let otherwise = take(word: "else") ? try expression() : nil
-      value = .init(kind: .conditional(condition: condition, then: value, otherwise: otherwise), offset: value.offset)
+      value = try Self.made(depthMax, .conditional(condition: condition, then: value, otherwise: otherwise), offset: value.offset)
     }
     return value
+  }
+
+  /// An expression that is not nested deeper than it may be, however its levels come about: chains within brackets within chains.
+  private static func made(
+    _ depthMax: Int, _ kind: TemplateExpression.Kind, offset: Int
+  ) throws(TemplateFailure) -> TemplateExpression {
+    let expression = TemplateExpression(kind: kind, offset: offset)
+    guard expression.depth <= depthMax else {
+      throw TemplateFailure(.limitExceeded, "an expression nested deeper than \(depthMax) levels", at: offset)
+    }
+    return expression
   }
 
   /// Left-associative chains nest to the left when they are evaluated: they are as long as nesting is deep.
@@ -50,7 +61,7 @@ extension TemplateParser {
     var chain = 0
     while take(word: "or") {
       try countLink(&chain)
-      left = .init(kind: .or(left, try and()), offset: left.offset)
+      left = try Self.made(depthMax, .or(left, try and()), offset: left.offset)
     }
     return left
   }
@@ -60,7 +71,7 @@ extension TemplateParser {
     var chain = 0
     while take(word: "and") {
       try countLink(&chain)
-      left = .init(kind: .and(left, try not()), offset: left.offset)
+      left = try Self.made(depthMax, .and(left, try not()), offset: left.offset)
     }
     return left
   }
@@ -68,14 +79,14 @@ extension TemplateParser {
   private mutating func not() throws(TemplateFailure) -> TemplateExpression {
     let offset = token.offset
     guard take(word: "not") else { return try comparison() }
-    return .init(kind: .not(try nested { (parser) throws(TemplateFailure) in try parser.not() }), offset: offset)
+    return try Self.made(depthMax, .not(try nested { (parser) throws(TemplateFailure) in try parser.not() }), offset: offset)
   }
 
   private mutating func comparison() throws(TemplateFailure) -> TemplateExpression {
     let left = try sum()
     var links: [(TemplateExpression.Comparison, TemplateExpression)] = []
     while let link = takeComparison() { links.append((link, try sum())) }
-    return links.isEmpty ? left : .init(kind: .comparison(left, links), offset: left.offset)
+    return links.isEmpty ? left : try Self.made(depthMax, .comparison(left, links), offset: left.offset)
   }
 
   private mutating func takeComparison() -> TemplateExpression.Comparison? {
@@ -102,7 +113,7 @@ extension TemplateParser {
       guard case .symbol(let symbol) = token.kind, symbol == .plus || symbol == .minus else { return left }
       advance()
       try countLink(&chain)
-      left = .init(kind: .binary(symbol, left, try concatenation()), offset: left.offset)
+      left = try Self.made(depthMax, .binary(symbol, left, try concatenation()), offset: left.offset)
     }
   }
 
@@ -110,7 +121,7 @@ extension TemplateParser {
     let first = try product()
     var parts = [first]
     while take(.concatenate) { parts.append(try product()) }
-    return parts.count == 1 ? first : .init(kind: .concatenation(parts), offset: first.offset)
+    return parts.count == 1 ? first : try Self.made(depthMax, .concatenation(parts), offset: first.offset)
   }
 
   private mutating func product() throws(TemplateFailure) -> TemplateExpression {
@@ -120,7 +131,7 @@ extension TemplateParser {
       guard case .symbol(let symbol) = token.kind, [.times, .divide, .floorDivide, .modulo].contains(symbol) else { return left }
       advance()
       try countLink(&chain)
-      left = .init(kind: .binary(symbol, left, try power()), offset: left.offset)
+      left = try Self.made(depthMax, .binary(symbol, left, try power()), offset: left.offset)
     }
   }
 
@@ -129,7 +140,7 @@ extension TemplateParser {
     var chain = 0
     while take(.power) {
       try countLink(&chain)
-      left = .init(kind: .binary(.power, left, try unary()), offset: left.offset)
+      left = try Self.made(depthMax, .binary(.power, left, try unary()), offset: left.offset)
     }
     return left
   }
@@ -139,10 +150,10 @@ extension TemplateParser {
     var value: TemplateExpression
     if take(.minus) {
       let operand = try nested { (parser) throws(TemplateFailure) in try parser.unary(withFilters: false) }
-      value = .init(kind: .negate(operand), offset: offset)
+      value = try Self.made(depthMax, .negate(operand), offset: offset)
     } else if take(.plus) {
       let operand = try nested { (parser) throws(TemplateFailure) in try parser.unary(withFilters: false) }
-      value = .init(kind: .plus(operand), offset: offset)
+      value = try Self.made(depthMax, .plus(operand), offset: offset)
     } else {
       value = try primary()
     }
@@ -157,7 +168,7 @@ extension TemplateParser {
 
   private mutating func primary() throws(TemplateFailure) -> TemplateExpression {
     let offset = token.offset
-    func literal(_ value: TemplateValue) -> TemplateExpression { .init(kind: .literal(value), offset: offset) }
+    func literal(_ value: TemplateValue) -> TemplateExpression { TemplateExpression(literal: value, offset: offset) }
     switch token.kind {
     case .string(var text):
       advance()
@@ -166,7 +177,7 @@ extension TemplateParser {
         text += more
         advance()
       }
-      return literal(.string(text))
+      return literal(.template(text))
     case .int(let value):
       advance()
       return literal(.int(value))
@@ -181,11 +192,11 @@ extension TemplateParser {
       case "none", "None": return literal(.none)
       case "if", "else", "elif", "and", "or", "not", "in", "is":
         throw TemplateFailure(.syntax, "expected an expression, found \"\(name)\"", at: offset)
-      default: return .init(kind: .name(name), offset: offset)
+      default: return try Self.made(depthMax, .name(name), offset: offset)
       }
     case .symbol(.leftParenthesis):
       advance()
-      if take(.rightParenthesis) { return .init(kind: .list([], isTuple: true), offset: offset) }
+      if take(.rightParenthesis) { return try Self.made(depthMax, .list([], isTuple: true), offset: offset) }
       let value = try nested { (parser) throws(TemplateFailure) in try parser.tupleOrExpression() }
       try expect(.rightParenthesis)
       return value
@@ -199,7 +210,7 @@ extension TemplateParser {
         }
         elements.append(try expression())
       }
-      return .init(kind: .list(elements, isTuple: false), offset: offset)
+      return try Self.made(depthMax, .list(elements, isTuple: false), offset: offset)
     case .symbol(.leftBrace):
       advance()
       var entries: [(key: TemplateExpression, value: TemplateExpression)] = []
@@ -212,7 +223,7 @@ extension TemplateParser {
         try expect(.colon)
         entries.append((key, try expression()))
       }
-      return .init(kind: .dictionary(entries), offset: offset)
+      return try Self.made(depthMax, .dictionary(entries), offset: offset)
     default: throw unexpected("an expression")
     }
   }
@@ -223,19 +234,19 @@ extension TemplateParser {
     if take(.dot) {
       if case .int(let index) = token.kind {
         advance()
-        value = .init(kind: .subscript_(value, .init(kind: .literal(.int(index)), offset: offset)), offset: offset)
+        value = try Self.made(depthMax, .subscript_(value, TemplateExpression(literal: .int(index), offset: offset)), offset: offset)
       } else {
-        value = .init(kind: .attribute(value, try expectName("an attribute")), offset: offset)
+        value = try Self.made(depthMax, .attribute(value, try expectName("an attribute")), offset: offset)
       }
       return true
     }
     if take(.leftBracket) {
-      value = .init(kind: try index(value), offset: offset)
+      value = try Self.made(depthMax, try index(value), offset: offset)
       try expect(.rightBracket)
       return true
     }
     if take(.leftParenthesis) {
-      value = .init(kind: .call(value, try arguments()), offset: offset)
+      value = try Self.made(depthMax, .call(value, try arguments()), offset: offset)
       return true
     }
     return false
@@ -290,7 +301,7 @@ extension TemplateParser {
     let offset = token.offset
     if take(.pipe) {
       let name = try expectName("a filter")
-      value = .init(kind: .filter(value, name, take(.leftParenthesis) ? try arguments() : .init()), offset: offset)
+      value = try Self.made(depthMax, .filter(value, name, take(.leftParenthesis) ? try arguments() : .init()), offset: offset)
       return true
     }
     guard take(word: "is") else { return false }
@@ -309,8 +320,8 @@ extension TemplateParser {
       default: break
       }
     }
-    let test = TemplateExpression(kind: .test(value, name, arguments), offset: offset)
-    value = isNegated ? .init(kind: .not(test), offset: offset) : test
+    let test = try Self.made(depthMax, .test(value, name, arguments), offset: offset)
+    value = isNegated ? try Self.made(depthMax, .not(test), offset: offset) : test
     return true
   }
 

@@ -96,7 +96,7 @@ struct TemplateParser {
       switch token.kind {
       case .text(let text):
         advance()
-        list.append(.init(kind: .text(text), offset: offset))
+        list.append(.init(kind: .text(TemplateString(template: text)), offset: offset))
       case .printBegin:
         advance()
         list.append(.init(kind: .print(try tupleOrExpression()), offset: offset))
@@ -235,19 +235,30 @@ struct TemplateParser {
     return .with(bindings, body)
   }
 
-  /// `name`, `name.attribute`, `a, b`, `(a, b)`.
+  /// `name`, `name.attribute`, `a, b`, `(a, b)`, and these within each other: `a, (b, c)`.
   private mutating func target() throws(TemplateFailure) -> TemplateTarget {
-    var targets: [TemplateTarget] = []
-    let isParenthesized = take(.leftParenthesis)
-    var isTuple = false
-    repeat {
-      if isTuple, isParenthesized, token.kind == .symbol(.rightParenthesis) { break }
-      let name = try expectName("a name to assign to")
-      targets.append(take(.dot) ? .attribute(of: name, try expectName("an attribute")) : .name(name))
-      guard take(.comma) else { break }
-      isTuple = true
-    } while true
-    if isParenthesized { try expect(.rightParenthesis) }
-    return isTuple ? .tuple(targets) : targets[0]
+    let first = try singleTarget()
+    guard token.kind == .symbol(.comma) else { return first }
+    var targets = [first]
+    while take(.comma) {
+      switch token.kind {
+      case .name("in"), .symbol(.assign), .symbol(.rightParenthesis), .symbol(.rightBracket), .statementEnd: break
+      default:
+        targets.append(try singleTarget())
+        continue
+      }
+      break
+    }
+    return .tuple(targets)
+  }
+
+  private mutating func singleTarget() throws(TemplateFailure) -> TemplateTarget {
+    if take(.leftParenthesis) {
+      let inner = try nested { (p) throws(TemplateFailure) in try p.target() }
+      try expect(.rightParenthesis)
+      return inner
+    }
+    let name = try expectName("a name to assign to")
+    return take(.dot) ? .attribute(of: name, try expectName("an attribute")) : .name(name)
   }
 }

@@ -28,6 +28,37 @@ struct TemplateExpression: Sendable {
 
   let kind: Kind
   let offset: Int
+  /// Levels of expressions within it, itself included: what evaluating and freeing it takes of the stack.
+  let depth: Int
+
+  init(kind: Kind, offset: Int) {
+    self.kind = kind
+    self.offset = offset
+    depth = 1 + Self.innerDepth(kind)
+  }
+
+  init(literal: TemplateValue, offset: Int) {
+    self.kind = .literal(literal)
+    self.offset = offset
+    depth = 1
+  }
+
+  private static func innerDepth(_ kind: Kind) -> Int {
+    func deepest(_ expressions: [TemplateExpression]) -> Int { expressions.reduce(0) { max($0, $1.depth) } }
+    switch kind {
+    case .literal, .name: return 0
+    case .list(let elements, _), .concatenation(let elements): return deepest(elements)
+    case .dictionary(let entries): return entries.reduce(0) { max($0, $1.key.depth, $1.value.depth) }
+    case .attribute(let inner, _), .not(let inner), .negate(let inner), .plus(let inner): return inner.depth
+    case .subscript_(let a, let b), .and(let a, let b), .or(let a, let b), .binary(_, let a, let b): return max(a.depth, b.depth)
+    case .slice(let owner, let start, let stop, let step):
+      return max(owner.depth, deepest([start, stop, step].compactMap { $0 }))
+    case .call(let owner, let arguments), .filter(let owner, _, let arguments), .test(let owner, _, let arguments):
+      return max(owner.depth, deepest(arguments.positional), deepest(arguments.named.map(\.value)))
+    case .comparison(let first, let links): return max(first.depth, deepest(links.map(\.1)))
+    case .conditional(let condition, let then, let otherwise): return max(condition.depth, then.depth, otherwise?.depth ?? 0)
+    }
+  }
 }
 
 struct TemplateArguments: Sendable {
@@ -44,7 +75,7 @@ indirect enum TemplateTarget: Sendable {
 
 struct TemplateStatement: Sendable {
   indirect enum Kind: Sendable {
-    case text(String)
+    case text(TemplateString)
     case print(TemplateExpression)
     case `if`([(condition: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
     case `for`(TemplateLoop)

@@ -1,5 +1,6 @@
 extension TemplateValue {
   /// Reads JSON, keys in their order: the tools of a request, say, which a template writes out again as they came.
+  /// All text in it is content.
   ///
   /// - Returns: nil for what is no JSON, or is nested deeper than 100 levels. Numbers with a fraction or an exponent, and
   ///   those beyond 64 bits, are floats. A key that occurs twice keeps its first place and its last value.
@@ -39,7 +40,7 @@ private struct JSONReader {
     switch peek() {
     case UInt8(ascii: "{"): return object(depth)
     case UInt8(ascii: "["): return array(depth)
-    case UInt8(ascii: "\""): return string().map { .string($0) }
+    case UInt8(ascii: "\""): return string().map { .content($0) }
     case UInt8(ascii: "t"): return take("true", .bool(true))
     case UInt8(ascii: "f"): return take("false", .bool(false))
     case UInt8(ascii: "n"): return take("null", .none)
@@ -54,9 +55,10 @@ private struct JSONReader {
     repeat {
       guard peek() == UInt8(ascii: "\""), let key = string(), take(UInt8(ascii: ":")), let value = value(depth: depth + 1)
       else { return nil }
-      dictionary[.string(key)] = value
+      dictionary[.content(key)] = value
     } while take(UInt8(ascii: ","))
-    return take(UInt8(ascii: "}")) ? .dictionary(dictionary) : nil
+    guard take(UInt8(ascii: "}")) else { return nil }
+    return .dictionary(dictionary)
   }
 
   private mutating func array(_ depth: Int) -> TemplateValue? {
@@ -67,7 +69,8 @@ private struct JSONReader {
       guard let value = value(depth: depth + 1) else { return nil }
       elements.append(value)
     } while take(UInt8(ascii: ","))
-    return take(UInt8(ascii: "]")) ? .list(TemplateList(elements)) : nil
+    guard take(UInt8(ascii: "]")) else { return nil }
+    return .list(TemplateList(elements))
   }
 
   private mutating func number() -> TemplateValue? {

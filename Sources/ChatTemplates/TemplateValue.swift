@@ -8,13 +8,21 @@ public enum TemplateValue: Sendable {
   case bool(Bool)
   case int(Int)
   case float(Double)
-  case string(String)
+  case string(TemplateString)
   case list(TemplateList)
   case dictionary(TemplateDictionary)
   /// `namespace()`: the one value that a template can change.
   case namespace(TemplateNamespace)
   /// A macro, a global function or a method bound to its value.
   case function(TemplateFunction)
+}
+
+extension TemplateValue {
+  /// Text that came with a request.
+  public static func content(_ text: String) -> TemplateValue { .string(TemplateString(content: text)) }
+
+  /// Text that the template or its host wrote.
+  static func template(_ text: String) -> TemplateValue { .string(TemplateString(template: text)) }
 }
 
 /// A list or tuple. Knows how deep it is and how much it holds, so that a template cannot build one that overflows the stack
@@ -46,7 +54,7 @@ public struct TemplateDictionary: Sendable {
   public init() {}
 
   public init(_ entries: [(String, TemplateValue)]) {
-    for (key, value) in entries { self[.string(key)] = value }
+    for (key, value) in entries { self[.content(key)] = value }
   }
 
   public subscript(key: TemplateValue) -> TemplateValue? {
@@ -81,7 +89,9 @@ public struct TemplateFunction: Sendable {
   enum Body: Sendable {
     case global(String)
     case method(name: String, of: MethodOwner)
-    case macro(MacroDefinition)
+    /// The scope is the one where the macro was defined: a number of the rendering's, so that no value keeps a scope alive
+    /// that holds the value.
+    case macro(MacroDefinition, scope: Int)
   }
 
   /// Boxed, since values hold functions and these a value.
@@ -91,6 +101,9 @@ public struct TemplateFunction: Sendable {
   }
 
   let body: Body
+
+  /// What a method belongs to.
+  var owner: TemplateValue? { if case .method(_, let owner) = body { owner.value } else { nil } }
 }
 
 /// Sums stay far from overflow: beyond this every limit is exceeded.
@@ -101,18 +114,20 @@ extension TemplateValue {
   /// in it twice count twice.
   var weight: Int {
     switch self {
-    case .string(let text): 1 + text.utf8.count / 8
+    case .string(let text): text.weight
     case .list(let list): list.weight
     case .dictionary(let dictionary): dictionary.weight
+    case .function(let function): function.owner.map { addingWeights(1, $0.weight) } ?? 1
     default: 1
     }
   }
 
-  /// Levels of lists and dictionaries.
+  /// Levels of lists and dictionaries, and of methods that hold them.
   var depth: Int {
     switch self {
     case .list(let list): list.depth
     case .dictionary(let dictionary): dictionary.depth
+    case .function(let function): function.owner.map { 1 + $0.depth } ?? 0
     default: 0
     }
   }
@@ -147,6 +162,11 @@ extension TemplateValue {
     }
   }
 
+  var isNone: Bool { if case .none = self { true } else { false } }
+
+  /// Nil for `none`, which most arguments may be instead of being left out. (`nil` alone would be a literal of this type.)
+  var unlessNone: TemplateValue? { isNone ? Optional<TemplateValue>.none : .some(self) }
+
   var number: Double? {
     switch self {
     case .bool(let value): value ? 1 : 0
@@ -167,31 +187,65 @@ extension TemplateValue {
 }
 
 extension TemplateValue: Hashable {
-  /// Python's `==`: 1 == 1.0 == true; strings by code points, not by canonical equivalence.
+  /// Python's `==`: 1 == 1.0 == true; strings by code points, not by canonical equivalence. Everything equals itself, also what
+  /// is not a number: in a set of values that equal nothing each would be compared with all others.
   public static func == (a: Self, b: Self) -> Bool {
     if let x = a.integer, let y = b.integer { return x == y }
-    if let x = a.number, let y = b.number { return x == y }
+    // An integer that a float cannot hold equals none.
+    if let x = a.integer, case .float(let y) = b { return Int(exactly: y) == x }
+    if case .float(let x) = a, let y = b.integer { return Int(exactly: x) == y }
     switch (a, b) {
     case (.undefined, .undefined), (.none, .none): return true
-    case (.string(let x), .string(let y)): return x.utf8.elementsEqual(y.utf8)
+    case (.float(let x), .float(let y)): return x == y || (x.isNaN && y.isNaN)
+    case (.string(let x), .string(let y)): return x == y
     case (.list(let x), .list(let y)): return x.isTuple == y.isTuple && x.elements == y.elements
     case (.dictionary(let x), .dictionary(let y)):
       return x.entries.count == y.entries.count && x.entries.allSatisfy { y[$0.key] == $0.value }
     case (.namespace(let x), .namespace(let y)): return x === y
+    case (.function(let x), .function(let y)):
+      switch (x.body, y.body) {
+      case (.global(let a), .global(let b)): return a == b
+      case (.method(let a, let x), .method(let b, let y)): return a == b && x.value == y.value
+      case (.macro(let a, let x), .macro(let b, let y)): return a === b && x == y
+      default: return false
+      }
     default: return false
     }
   }
 
+  /// Everything that `==` looks at goes in: a template could fill a set with values of one hash, and make it quadratic.
   public func hash(into hasher: inout Hasher) {
-    if let number {
-      hasher.combine(number)
-      return
-    }
     switch self {
-    case .string(let value): for byte in value.utf8 { hasher.combine(byte) }
-    case .list(let list): hasher.combine(list.elements)
-    case .dictionary(let dictionary): hasher.combine(dictionary.entries.count)
-    default: hasher.combine(0)
+    case .bool, .int: hasher.combine(integer)
+    case .float(let value):
+      if let integer = Int(exactly: value) { hasher.combine(Int?.some(integer)) } else { hasher.combine(value.isNaN ? .nan : value) }
+    case .string(let value): hasher.combine(value)
+    case .list(let list):
+      hasher.combine(list.isTuple)
+      hasher.combine(list.elements)
+    case .dictionary(let dictionary):
+      // Equal whatever the order of entries, so each by itself.
+      var sum = 0
+      for entry in dictionary.entries {
+        var inner = hasher
+        inner.combine(entry.key)
+        inner.combine(entry.value)
+        sum &+= inner.finalize()
+      }
+      hasher.combine(sum)
+    case .namespace(let namespace): hasher.combine(ObjectIdentifier(namespace))
+    case .undefined: hasher.combine(0 as UInt8)
+    case .none: hasher.combine(1 as UInt8)
+    case .function(let function):
+      switch function.body {
+      case .global(let name): hasher.combine(name)
+      case .method(let name, let owner):
+        hasher.combine(name)
+        hasher.combine(owner.value)
+      case .macro(let definition, let scope):
+        hasher.combine(ObjectIdentifier(definition))
+        hasher.combine(scope)
+      }
     }
   }
 }
@@ -199,7 +253,7 @@ extension TemplateValue: Hashable {
 extension TemplateValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
 {
-  public init(stringLiteral value: String) { self = .string(value) }
+  public init(stringLiteral value: String) { self = .content(value) }
   public init(integerLiteral value: Int) { self = .int(value) }
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   public init(floatLiteral value: Double) { self = .float(value) }

@@ -4,7 +4,7 @@ apply_chat_template: immutable sandbox, trim_blocks, lstrip_blocks, loop control
 Needs the Python package jinja2 (3.1.6 was used).
 Usage: python make_templates.py > templates.json
 """
-import json, sys
+import datetime, json, sys
 import jinja2, jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -24,6 +24,8 @@ environment = ImmutableSandboxedEnvironment(
     trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
 environment.filters["tojson"] = tojson
 environment.globals["raise_exception"] = raise_exception
+# A leap day, so that a wrong calendar shows.
+environment.globals["strftime_now"] = lambda format: datetime.datetime(2024, 2, 29, 13, 5, 9, tzinfo=datetime.timezone.utc).strftime(format)
 
 hello = [{"role": "user", "content": "Hello!"}]
 dialogue = [
@@ -230,4 +232,24 @@ texts = [
 ]
 for text in texts:
     add(text, {"x": " x "})
+
+# What published templates do that the lists above do not: scopes of macros, named arguments, layouts, dates.
+more = [
+    "{% for m in [1,2] %}{% macro f() %}<{{ m }}>{% endmacro %}{{ f() }}{% endfor %}", "{% with q = 4 %}{% macro f() %}{{ q }}{% endmacro %}{{ f() }}{% endwith %}", "{% for m in [1,2] %}{% with q = m %}{% macro f(z) %}{{ m }}{{ q }}{{ z }}{% endmacro %}{{ f(3) }}{% endwith %}{% endfor %}", "{% macro f() %}{{ m is defined }}{% endmacro %}{% for m in [1] %}{{ f() }}{% endfor %}", "{% macro outer(a) %}{% macro inner(b) %}{{ a }}{{ b }}{% endmacro %}{{ inner(2) }}{% endmacro %}{{ outer(1) }}",
+    "{% macro r(n) %}{{ n }}{% if n > 0 %}{{ r(n - 1) }}{% endif %}{% endmacro %}{{ r(11) }}", "{% macro r(n) %}{{ n }}{% if n > 0 %}{{ r(n - 1) }}{% endif %}{% endmacro %}{{ r(40) }}",
+    "{% for a, (b, c) in [[1, [2, 3]]] %}{{ a }}{{ b }}{{ c }}{% endfor %}", "{% for (a, b), c in [[[1, 2], 3]] %}{{ a }}{{ b }}{{ c }}{% endfor %}", "{% set a, (b, c) = 1, (2, 3) %}{{ a }}{{ b }}{{ c }}", "{% for (a, (b, (c, d))) in [[1, [2, [3, 4]]]] %}{{ a }}{{ b }}{{ c }}{{ d }}{% endfor %}", "{% for a, (b, c) in [[1, [2, 3, 4]]] %}{{ a }}{% endfor %}",
+    "{{ none | selectattr('type', 'equalto', 'x') | list | length }}", "{{ none | map(attribute='a') | list }}", "{{ none | rejectattr('a') | list }}", "{{ '' | select | list }}", "{{ 0 | map('upper') | list }}", "{{ 5 | map('abs') | list }}", "{{ none | list }}", "{{ [1, 2] | select('>', 1) | list }}", "{{ [1, 2, 3] | reject('>=', 2) | list }}", "{{ [1, 2, 3] | select('!=', 2) | list }}", "{{ [{'a': 1}, {'a': 2}] | selectattr('a', '==', 2) | list }}", "{{ [{'a': 1}, {'a': 2}] | rejectattr('a', '<', 2) | list }}", "{{ [1, 2] | select('<=', 1) | list }}", "{{ [1, 2] | select('<>', 1) | list }}",
+    "{{ {'a': 1, 'b': [1, 2]} | tojson(separators=(',', ':')) }}", "{{ {'a': 1, 'b': 2} | tojson(indent=2, separators=(';', '=')) }}", "{{ 'é😀\x7f' | tojson(ensure_ascii=True) }}", "{{ 'é' | tojson(ensure_ascii=false) }}", "{{ {'a': 1} | tojson(indent='\t') }}", "{{ {'a': [1, {'b': 2}]} | tojson(indent='--') }}", "{{ {'a': 1} | tojson(indent=0) }}", "{{ {'a': 1} | tojson(indent=-1) }}", "{{ {'a': 1} | tojson(false, 1) }}", "{{ {'b': {'d': 1, 'c': 2}, 'a': 1} | tojson(sort_keys=true, indent=1) }}", "{{ 'x' | tojson(nope=1) }}",
+    "{{ {'x': 1, 'y': 2} | dictsort(reverse=true) }}", "{{ {'a': 2, 'b': 1} | dictsort(by='value') }}", "{{ {'b': 2, 'A': 1, 'a': 3} | dictsort(case_sensitive=true) }}", "{{ {'b': 1} | dictsort(by='x') }}", "{{ {'a': 2, 'b': 3, 'c': 1} | dictsort(false, 'value', true) }}",
+    "{{ ([{'a': 1}, {'a': 2}] | max(attribute='a')).a }}", "{{ ([{'a': 1}, {'a': 2}] | min(attribute='a')).a }}", "{{ ['a', 'B'] | min(case_sensitive=true) }}", "{{ ['a', 'A'] | unique(case_sensitive=true) | list }}", "{{ [{'a': 1, 'b': 1}, {'a': 1, 'b': 2}] | unique(attribute='a') | list }}", "{{ [{'a': 1}, {'a': 2.5}] | sum(attribute='a') }}", "{{ [1, 2] | sum(start=3) }}", "{{ ['a', 'A'] | sort(case_sensitive=true) }}", "{{ [{'a': {'b': 2}}, {'a': {'b': 1}}] | sort(attribute='a.b') }}",
+    "{{ '11' | int(base=2) }}", "{{ '0x1f' | int(base=16) }} {{ '0b11' | int(base=2) }} {{ '-0x1f' | int(base=16) }} {{ '0x1f' | int }} {{ 'ff' | int(base=16) }} {{ '12' | int(base=0) }} {{ '1_000' | int }} {{ 'z' | int(7) }} {{ 'zz' | int(base=36) }}", "{{ 3.7 | int }} {{ '3.7' | int }} {{ 'a' | float(2.5) }}",
+    "{{ 'abc'.startswith('b', 1) }}", "{{ 'abcabc'.startswith('c', 2, 3) }} {{ 'abc'.endswith('b', 0, 2) }} {{ 'abc'.startswith(('x', 'a')) }} {{ 'abc'.startswith('', 9) }} {{ 'abc'.count('b', 1) }} {{ 'abcb'.count('b', -1) }} {{ 'äbc'.find('c', 1) }} {{ 'abc'.rfind('c') }} {{ 'abcab'.rfind('ab', 0, 4) }} {{ 'abc'.index('b') }} {{ 'abc'.find('', 3) }} {{ 'abc'.find('', 4) }} {{ 'abc'.find('z', -2) }}", "{{ 'abc'.index('z') }}", "{{ 'abc'.rindex('c') }}", "{{ [1, 2, 1].index(1, 1) }}", "{{ 'aaa'.rsplit('aa') }} {{ 'aaaa'.split('aa', 1) }} {{ ' a b  c '.rsplit(none, 1) }} {{ ' a b c '.split(maxsplit=1) }} {{ 'a,b'.split(sep=',') }}", "{{ 'a\nb\r\nc'.splitlines(true) }} {{ 'a\nb'.splitlines(keepends=true) }}", "{{ 'a,b,c'.partition(',') }} {{ 'a,b,c'.rpartition(',') }} {{ 'abc'.partition(',') }} {{ 'abc'.rpartition(',') }}", "{{ 'abc'.center(7, '*') }}{{ 'ab'.center(5) }}|{{ 'a'.center(4) }}|{{ 'abc'.ljust(5) }}|{{ 'abc'.rjust(5) }}|{{ '5'.zfill(3) }}{{ '-5'.zfill(4) }}{{ 'ab' | center(5) }}|", "{{ 'Ab1'.swapcase() }} {{ 'aB'.casefold() }} {{ 'ab1'.isalnum() }} {{ ''.isalnum() }}", "{{ 'a'.join([1, 2]) }}", "{{ 'a'.join(['x', 'y', 'z']) }}", "{{ 'abc'.startswith(1) }}", "{{ 'a'.replace(1, 2) }}", "{{ 'a1' | replace(1, 2) }}",
+    "{{ ['a'] | join(foo=1) }}", "{{ 'a' | upper(1) }}", "{{ [1] | first(1) }}", "{{ 'x' | default('y', true, 3) }}", "{{ 'a' | trim(x=1) }}", "{{ 'a' | trim(chars='a') }}|{{ 'abc' | indent(width=2, first=true) }}", "{{ 'a'.strip('a', 'b') }}", "{{ {'a': 1}.get('a', 1, 2) }}", "{{ 1 is odd(3) }}", "{{ 1 is eq }}", "{{ range(1, 2, 3, 4) }}", "{{ 'abc' | replace('a') }}", "{{ [1, 2] | join(d='-') }}", "{{ 'a' | string(1) }}", "{{ raise_exception() }}",
+    "{{ '<{}>'.format('x') }}", "{{ '{0} {1} {0} {a} {{}} {b[k]} {c.d}'.format(1, 'x', a=2, b={'k': 3}, c={'d': 4}) }}", "{{ '{:>5}|{:<5}|{:^5}|{:05d}|{:.2f}|{:,}|{!r}|{:*^7}|{:+d}'.format('a', 'b', 'c', 42, 3.14159, 1234567, 'q', 'm', 5) }}", "{{ '{} {}'.format(1) }}", "{{ '{'.format(1) }}", "{{ '{:d}'.format('a') }}", "{{ '{:x} {:.0f} {:.3f} {:8.2f}|{:.1f}'.format(255, 2.5, 1e10, -3.14159, 0.25) }}", "{{ '{:.2f}'.format(1) }} {{ '{:.20f}'.format(0.1) }} {{ '{:.1f}'.format(1e22) }}",
+    "{{ '%5.2f|%-5s|%05d|%x|%r|%%|%s' % (3.14159, 'ab', 42, 255, 'q', [1]) }}", "{{ '%(a)s-%(b)d' % {'a': 1, 'b': 2} }}", "{{ '%s' % [1, 2] }}", "{{ '%d' % 3.7 }}", "{{ '%s %s' % 'a' }}", "{{ 'x' % 'a' }}", "{{ '%s-%d' | format('a', 3) }}", "{{ '%.3s|%5s|%+d' % ('abcdef', 'é', 4) }}", "{{ '%d' % 'a' }}", "{{ '100%' % () }}",
+    "{{ [1, 2, 3, 4, 5] | batch(2) | list }} {{ [1, 2, 3] | batch(2, 0) | list }} {{ [1, 2, 3, 4, 5] | slice(3) | list }} {{ [1, 2, 3, 4] | slice(3, 'x') | list }}", "{{ 'a b, c_d 1' | wordcount }}", "{{ 'hello world' | truncate(8) }}|{{ 'helloworldfoobar' | truncate(8) }}|{{ 'hello world foo' | truncate(9, true) }}|{{ 'hello world foo' | truncate(9, true, '', 0) }}", "{{ {'a': 1} | attr('a') }}", "{{ 'a' is filter }} {{ 'upper' is filter }} {{ 'odd' is test }} {{ 3 is sameas 3.0 }} {{ true is sameas true }}", "{{ 6 is divisibleby(-1) }}", "{{ 9007199254740993 == 9007199254740992.0 }} {{ [1, 1.0, true] | unique | list }}",
+    "{%- set today = strftime_now('%Y-%m-%d') %}{{ today }}", "{{ strftime_now('%d %B %Y, %A %a %b %j %H:%M:%S %I %p %y %m %e %F %T %D %R %u %w %V %G %U %W %C %h %n%t%% %-d') }}", "{{ strftime_now() }}", "{{ strftime_now('%d') | int + 1 }}", "{{ 'x' ~ strftime_now('') }}", "{{ strftime_now is defined }} {{ strftime_now is callable }}",
+]
+for template in more:
+    add(template, {"x": " x "})
 json.dump(cases, sys.stdout, ensure_ascii=True, separators=(",", ":"))
