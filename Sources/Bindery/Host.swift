@@ -64,7 +64,9 @@ public final class Host: Sendable {
   public func openModel(at path: String, programPath: String? = nil) throws(BinderyError) -> Model {
     let (bundle, weightsPath) = try Self.findWeights(at: path)
     let weights: WeightSet
-    do { weights = try store.weights(paths: [weightsPath], placement: options.weights.placement) } catch { throw BinderyError(error) }
+    let parts = try WeightParts.paths(of: weightsPath)
+    do { weights = try store.weights(paths: parts, placement: options.weights.placement) } catch { throw BinderyError(error) }
+    try WeightParts.requireAll(weights)
     let program: CompiledModule
     if let programPath {
       program = try compile(path: programPath)

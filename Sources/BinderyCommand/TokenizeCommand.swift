@@ -45,9 +45,13 @@ struct TokenizeCommand: ParsableCommand {
       let place = FileManager.default.fileExists(atPath: model) ? model : (try? FetchCommand.find(model)) ?? model
       return try host.openTokenizer(at: place)
     }
-    func encode(_ text: String) -> [TokenID] { tokenizer.encode(text, addSpecial: !noSpecial, parseSpecial: !noSpecial) }
+    func encode(_ text: String) throws(CommandFailure) -> [TokenID] {
+      do throws(TokenizerError) { return try tokenizer.encode(text, addSpecial: !noSpecial, parseSpecial: !noSpecial) } catch {
+        throw CommandFailure(error.message)
+      }
+    }
     if let text {
-      let ids = encode(text)
+      let ids = try encode(text)
       let pieces = tokenizer.pieces(ids)
       if json { return try printJSON(Output(ids: ids.map(\.rawValue), pieces: pieces)) }
       return try standardOutput(zip(ids, pieces).map { "\($0)\t\($1.debugDescription.escapedForTerminal)\n" }.joined())
@@ -61,7 +65,7 @@ struct TokenizeCommand: ParsableCommand {
     } catch {
       throw CommandFailure("'\(path)' is not what --input-file expects: a JSON list of strings")
     }
-    let ids = texts.map(encode)
+    let ids = try texts.map(encode)
     if json {
       return try printJSON(ListOutput(ids: ids.map { $0.map(\.rawValue) }, pieces: ids.map { tokenizer.pieces($0) }))
     }

@@ -15,6 +15,9 @@ public enum GGUFLimits {
   /// Bytes of a string value. Chat templates, the longest in practice, take tens of KiB; beyond this is an allocation attack.
   public static let stringByteCountMax = 1 << 24
 
+  /// Bytes of the tokens, or of the merges, of a vocabulary, which are copied. The largest published ones have some 5 MB.
+  public static let vocabularyByteCountMax = 1 << 28
+
   /// Bytes of a tensor's name. The specification says 64; some writers were built with 128.
   public static let tensorNameByteCountMax = 256
 

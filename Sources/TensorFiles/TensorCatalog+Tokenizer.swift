@@ -8,42 +8,64 @@ extension TensorCatalog {
   /// - Parameter file: the bytes that this catalog was read from.
   /// - Throws: `TensorFileError` when a key has another kind than it must have.
   public func tokenizerDescription(in file: RawSpan) throws(TensorFileError) -> TokenizerDescription? {
-    guard let model = metadata.string("tokenizer.ggml.model") else { return nil }
+    guard let model = try typed("tokenizer.ggml.model", "a string", \.string) else { return nil }
     guard let tokens = try packedStrings("tokenizer.ggml.tokens", in: file) else {
       throw TensorFileError(.malformed, "tokenizer.ggml.model is there, but not tokenizer.ggml.tokens", at: 0)
     }
     var description = TokenizerDescription(model: model, tokens: tokens)
-    description.preTokenizer = metadata.string("tokenizer.ggml.pre")
+    description.preTokenizer = try typed("tokenizer.ggml.pre", "a string", \.string)
     if let merges = try packedStrings("tokenizer.ggml.merges", in: file) { description.merges = merges }
-    if let kinds = metadata.array("tokenizer.ggml.token_type") {
+    if let kinds = try typed("tokenizer.ggml.token_type", "an array", \.array) {
       description.tokenKinds = try elements(kinds, "tokenizer.ggml.token_type", in: file, kinds: [.int32, .uint32])
     }
-    if let scores = metadata.array("tokenizer.ggml.scores") {
+    if let scores = try typed("tokenizer.ggml.scores", "an array", \.array) {
       let bits: [UInt32] = try elements(scores, "tokenizer.ggml.scores", in: file, kinds: [.float32])
       description.scores = bits.map { Float(bitPattern: $0) }
     }
-    description.bosID = tokenID("bos")
-    description.eosID = tokenID("eos")
-    description.eotID = tokenID("eot")
-    description.eomID = tokenID("eom")
-    description.unknownID = tokenID("unknown")
-    description.paddingID = tokenID("padding")
-    description.addsBOS = metadata.bool("tokenizer.ggml.add_bos_token")
-    description.addsEOS = metadata.bool("tokenizer.ggml.add_eos_token")
-    description.addsSpacePrefix = metadata.bool("tokenizer.ggml.add_space_prefix")
+    description.bosID = try tokenID("bos")
+    description.eosID = try tokenID("eos")
+    description.eotID = try tokenID("eot")
+    description.eomID = try tokenID("eom")
+    description.unknownID = try tokenID("unknown")
+    description.paddingID = try tokenID("padding")
+    description.addsBOS = try typed("tokenizer.ggml.add_bos_token", "a bool", \.bool)
+    description.addsEOS = try typed("tokenizer.ggml.add_eos_token", "a bool", \.bool)
+    description.addsSpacePrefix = try typed("tokenizer.ggml.add_space_prefix", "a bool", \.bool)
     return description
   }
 
   /// The template that lays out a conversation as text, nil for a model that was not trained on any.
-  public var chatTemplate: String? { metadata.string("tokenizer.chat_template") }
+  /// - Throws: `malformed` when the key is there and holds no string.
+  public func chatTemplate() throws(TensorFileError) -> String? {
+    try typed("tokenizer.chat_template", "a string", \.string)
+  }
 
-  /// A number that does not fit is left out, as files write -1 for "none".
-  private func tokenID(_ role: String) -> TokenID? {
-    metadata.integer("tokenizer.ggml.\(role)_token_id").flatMap { Int32(exactly: $0) }.flatMap { $0 < 0 ? nil : TokenID($0) }
+  /// The value of a key in the kind that it must have; nil where there is no such key. A key of another kind is no absent key: what
+  /// it was to say would go unheard.
+  private func typed<Value>(
+    _ key: String, _ expected: String, _ value: KeyPath<MetadataValue, Value?>
+  ) throws(TensorFileError) -> Value? {
+    guard let found = metadata[key] else { return nil }
+    guard let typed = found[keyPath: value] else {
+      let offset = metadata.entries.first { $0.key == key }?.fileOffset ?? 0
+      throw TensorFileError(.malformed, "\(key): expected \(expected), found \(found.kindDescription)", at: offset)
+    }
+    return typed
+  }
+
+  /// -1, or its bits as an unsigned number of 32 bits, is how files write "none".
+  private func tokenID(_ role: String) throws(TensorFileError) -> TokenID? {
+    let key = "tokenizer.ggml.\(role)_token_id"
+    guard let number = try typed(key, "an integer", \.integer), number != -1, number != Int64(UInt32.max) else { return nil }
+    guard let id = Int32(exactly: number), id >= 0 else {
+      let offset = metadata.entries.first { $0.key == key }?.fileOffset ?? 0
+      throw TensorFileError(.malformed, "\(key): expected the number of a token, found \(number)", at: offset)
+    }
+    return TokenID(id)
   }
 
   private func packedStrings(_ key: String, in file: RawSpan) throws(TensorFileError) -> PackedStrings? {
-    guard let array = metadata.array(key) else { return nil }
+    guard let array = try typed(key, "an array of strings", \.array) else { return nil }
     // An empty array may have elements of any kind: some writers do not know better.
     if array.count == 0 { return PackedStrings([]) }
     guard array.elementKind == .string else {
@@ -56,6 +78,12 @@ extension TensorCatalog {
   }
 
   private func bytes(of array: MetadataArray, in file: RawSpan) throws(TensorFileError) -> [UInt8] {
+    guard array.byteRange.count <= GGUFLimits.vocabularyByteCountMax else {
+      throw TensorFileError(
+        .limitExceeded,
+        "an array of \(array.byteRange.count) bytes; of a vocabulary at most \(GGUFLimits.vocabularyByteCountMax) are read",
+        at: array.byteRange.lowerBound)
+    }
     guard array.byteRange.upperBound <= file.byteCount else {
       throw TensorFileError(.malformed, "the file is shorter than the one whose header was read", at: file.byteCount)
     }
@@ -69,8 +97,14 @@ extension TensorCatalog {
   private func elements<Element: FixedWidthInteger & BitwiseCopyable>(
     _ array: MetadataArray, _ key: String, in file: RawSpan, kinds: Set<MetadataKind>
   ) throws(TensorFileError) -> [Element] {
+    // An empty array may have elements of any kind: some writers do not know better.
+    if array.count == 0 { return [] }
     guard kinds.contains(array.elementKind) else {
       throw TensorFileError(.malformed, "\(key): elements of kind \(array.elementKind)", at: array.byteRange.lowerBound)
+    }
+    guard array.byteRange.count <= GGUFLimits.vocabularyByteCountMax else {
+      throw TensorFileError(
+        .limitExceeded, "\(key): \(array.count) elements, too many for a vocabulary", at: array.byteRange.lowerBound)
     }
     guard array.byteRange.upperBound <= file.byteCount else {
       throw TensorFileError(.malformed, "the file is shorter than the one whose header was read", at: file.byteCount)

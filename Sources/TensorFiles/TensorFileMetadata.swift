@@ -59,6 +59,17 @@ public enum MetadataValue: Hashable, Sendable {
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   public var string: String? { if case .string(let value) = self { value } else { nil } }
   public var array: MetadataArray? { if case .array(let value) = self { value } else { nil } }
+
+  /// The value, or the kind of what is too long to show, for messages.
+  var kindDescription: String {
+    switch self {
+    case .string: "a string"
+    case .array: "an array"
+    case .bool(let value): "the bool \(value)"
+    case .float32, .float64: "the float \(double ?? 0)"
+    default: "the integer \(integer.map(String.init) ?? "beyond 64 bits")"
+    }
+  }
 }
 
 /// An array of the metadata, left where it lies in the file: a vocabulary has 49152 strings that a reader of the header does

@@ -27,8 +27,8 @@ struct BytePairEncoder {
   mutating func append(_ symbol: UInt32) { symbols.append(symbol) }
 
   /// Merges the word and appends what is left of it.
-  mutating func finish(into ids: inout [TokenID]) {
-    if symbols.count < Self.heapSymbolCountMin { mergeShort() } else { mergeLong() }
+  mutating func finish(into ids: inout [TokenID], _ check: inout StopCheck) throws(TokenizerError) {
+    if symbols.count < Self.heapSymbolCountMin { mergeShort() } else { try mergeLong(&check) }
     for symbol in symbols { ids.append(TokenID(Int32(bitPattern: symbol))) }
   }
 
@@ -52,7 +52,7 @@ struct BytePairEncoder {
     }
   }
 
-  private mutating func mergeLong() {
+  private mutating func mergeLong(_ check: inout StopCheck) throws(TokenizerError) {
     let count = symbols.count
     ranks = [UInt32](repeating: MergeTable.noRank, count: count)
     next = (0..<count).map { $0 + 1 < count ? Int32($0 + 1) : -1 }
@@ -60,6 +60,7 @@ struct BytePairEncoder {
     heap.removeAll()
     for index in 0..<count - 1 { rankPair(index, index + 1) }
     while let entry = heap.popMinimum() {
+      try check.spend(16)
       // Entries are not taken back when their pair changes: one is good only if its pair still has the rank it was made for.
       let (rank, left) = (UInt32(truncatingIfNeeded: entry >> 32), Int(entry & 0xFFFF_FFFF))
       guard ranks[left] == rank else { continue }

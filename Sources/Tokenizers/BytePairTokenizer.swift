@@ -32,7 +32,7 @@ public struct BytePairTokenizer: Tokenizer {
     try description.requireSpecialTokens(below: table.count)
     self.merges = try MergeTable(description.merges, table: table, index: index, alphabet: alphabet)
     self.byteTokens = (0..<256).map { byte in index.find([UInt8(byte)].span, 0..<1, table).map { Int32($0) } ?? -1 }
-    self.specials = SpecialTokenMatcher(table)
+    self.specials = try SpecialTokenMatcher(table)
     // The family of Llama 3 was published with words that are tokens but that its merges do not make, and with a BOS.
     let isLlama3 = preTokenizer == .llama3 && !["dbrx", "smaug-bpe"].contains(description.preTokenizer)
     self.wholeWords = isLlama3 ? index : nil
@@ -67,30 +67,38 @@ public struct BytePairTokenizer: Tokenizer {
   ///
   /// A byte for which the vocabulary has no token gives none: SmolLM2 lacks six control characters, and the reference
   /// implementations leave them out likewise.
-  public func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [TokenID] {
-    let bytes = Array(text.utf8)
-    var ids: [TokenID] = []
-    ids.reserveCapacity(bytes.count / 3 + 2)
-    if addSpecial, addsBOS, let bosID { ids.append(bosID) }
+  public func appendTokens(
+    of text: PromptText, to ids: inout [TokenID], isStopped: (() -> Bool)?
+  ) throws(TokenizerError) {
+    let bytes = try text.checkedBytes()
+    ids.reserveCapacity(ids.count + bytes.count / 3 + 2)
+    var check = StopCheck(isStopped)
+    var scanner = SpecialTokenMatcher.Scanner(specials, text, bytes)
     var encoder = BytePairEncoder(merges)
     var start = 0
     while start < bytes.count {
-      let match = specials.firstMatch(bytes, from: start, control: parseSpecial)
-      preTokenizer.forEachWord(bytes, start..<(match?.range.lowerBound ?? bytes.count)) { word in
-        encodeWord(bytes, word, &encoder, &ids)
+      let match = try scanner.next(&check)
+      let first = ids.count
+      try preTokenizer.forEachWord(bytes, start..<(match?.range.lowerBound ?? bytes.count)) { (word) throws(TokenizerError) in
+        try check.spend(word.count)
+        try encodeWord(bytes, word, &encoder, &ids, &check)
       }
+      table.spellOut(text.reservedTokens, in: &ids, from: first) { byteTokens[Int($0)] }
       guard let match else { break }
       ids.append(match.id)
       start = match.range.upperBound
     }
-    if addSpecial, addsEOS, let eosID { ids.append(eosID) }
-    return ids
+  }
+
+  public func reservedTokens(in literals: [String]) -> Set<TokenID> {
+    specials.reservedTokens(in: literals, endOfGeneration: endOfGenerationIDs)
   }
 
   @inline(__always)
   private func encodeWord(
-    _ bytes: [UInt8], _ word: Range<Int>, _ encoder: inout BytePairEncoder, _ ids: inout [TokenID]
-  ) {
+    _ bytes: [UInt8], _ word: Range<Int>, _ encoder: inout BytePairEncoder, _ ids: inout [TokenID], _ check: inout StopCheck
+  ) throws(TokenizerError) {
+    try PromptText.requireWord(word)
     if let wholeWords, let id = wholeWords.find(bytes.span, word, table) {
       ids.append(TokenID(Int32(id)))
       return
@@ -102,10 +110,10 @@ public struct BytePairTokenizer: Tokenizer {
         encoder.append(UInt32(bitPattern: token))
       } else {
         // A byte without a token gives none, but what stands on its two sides does not merge across it.
-        encoder.finish(into: &ids)
+        try encoder.finish(into: &ids, &check)
         encoder.begin()
       }
     }
-    encoder.finish(into: &ids)
+    try encoder.finish(into: &ids, &check)
   }
 }

@@ -3,6 +3,8 @@ struct ByteStringIndex: Sendable {
   /// Id + 1 of the token in each slot; 0: free. The count is a power of two and at least twice the number of tokens.
   private var slots: [UInt32]
   private let mask: Int
+  /// Another for each tokenizer: a vocabulary whose tokens all hash alike cannot be made beforehand.
+  private let seed = UInt64.random(in: 0...UInt64.max)
 
   /// Control tokens are not in it: none may come of text that was not allowed to write them.
   init(_ table: TokenTable) {
@@ -29,7 +31,7 @@ struct ByteStringIndex: Sendable {
   private func probe(_ bytes: Span<UInt8>, _ range: Range<Int>, _ table: TokenTable) -> (slot: Int, id: Int?) {
     // Spans: neither reference counting nor uniqueness checks in the loops, which made up a third of the time.
     let (slots, tokenBytes, offsets) = (slots.span, table.bytes.span, table.offsets.span)
-    var slot = Self.hash(bytes, range) & mask
+    var slot = Self.hash(bytes, range, seed) & mask
     while slots[slot] != 0 {
       let id = Int(slots[slot]) - 1
       if Self.equal(tokenBytes, Int(offsets[id])..<Int(offsets[id + 1]), bytes, range) { return (slot, id) }
@@ -40,8 +42,8 @@ struct ByteStringIndex: Sendable {
 
   /// FNV-1a with a last mix: tokens have seven bytes on average, too few for anything wider to pay.
   @inline(__always)
-  private static func hash(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+  private static func hash(_ bytes: Span<UInt8>, _ range: Range<Int>, _ seed: UInt64) -> Int {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ seed
     for index in range { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
     return Int(truncatingIfNeeded: hash ^ hash >> 29)
   }

@@ -11,6 +11,8 @@ struct MergeTable: Sendable {
   private var slots: [UInt64]
   private let shift: UInt64
   private let mask: Int
+  /// Odd, and another for each tokenizer: merges that all hash alike cannot be made beforehand.
+  private let multiplier = UInt64.random(in: 0...UInt64.max) | 1
   /// The token that the merge of each rank makes.
   private(set) var results: [UInt32] = []
 
@@ -51,9 +53,9 @@ struct MergeTable: Sendable {
     }
   }
 
-  /// Fibonacci hashing: the upper bits of a product with 2⁶⁴/φ.
+  /// Multiply-shift hashing: the upper bits of a product with a random odd number (Dietzfelbinger and others 1997).
   @inline(__always)
-  private func firstSlot(_ key: UInt64) -> Int { Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> shift) }
+  private func firstSlot(_ key: UInt64) -> Int { Int(truncatingIfNeeded: (key &* multiplier) >> shift) }
 }
 
 extension MergeTable {

@@ -41,7 +41,9 @@ public enum PreTokenizer: Hashable, Sendable, CaseIterable {
 
   /// Calls `body` with the range of each word, in order; together they cover `range`.
   /// - Parameter bytes: UTF-8 that is known to be well-formed.
-  func forEachWord(_ bytes: [UInt8], _ range: Range<Int>, _ body: (Range<Int>) -> Void) {
+  func forEachWord<Failure: Error>(
+    _ bytes: [UInt8], _ range: Range<Int>, _ body: (Range<Int>) throws(Failure) -> Void
+  ) throws(Failure) {
     var scanner = WordScanner(bytes: bytes, end: range.upperBound)
     var start = range.lowerBound
     while start < range.upperBound {
@@ -52,7 +54,7 @@ public enum PreTokenizer: Hashable, Sendable, CaseIterable {
         case .llama3: scanner.llama3WordEnd(start, digitCountMax: 3)
         case .qwen2: scanner.llama3WordEnd(start, digitCountMax: 1)
         }
-      body(start..<end)
+      try body(start..<end)
       start = end
     }
   }

@@ -2,8 +2,9 @@
 /// token merge, the pair of highest score first, of equal ones the leftmost. A character that is no token falls back to its
 /// bytes.
 ///
-/// Spaces are spelled `▁` in the vocabulary; here they are spaces, and a `▁` in the text counts as one. No words are cut: the
-/// whole text merges as one, by way of a heap.
+/// Spaces are spelled `▁` in the vocabulary; here they are spaces, and a `▁` in the text counts as one. No rule cuts words: the whole
+/// text merges as one, by way of a heap. But two neighbouring bytes that stand beside each other in no token can never come into
+/// one, so what lies on their two sides merges apart: mostly words, each with a small heap of its own.
 ///
 /// Source: SentencePiece, arXiv:1808.06226, and its BPE model; compared with llama.cpp.
 public struct SentencePieceTokenizer: Tokenizer {
@@ -16,6 +17,7 @@ public struct SentencePieceTokenizer: Tokenizer {
   private let byteTokens: [Int32]
   private let unknownID: TokenID?
   private let tokenByteCountMax: Int
+  private let pairs: BytePairSet
 
   public let bosID: TokenID?
   public let eosID: TokenID?
@@ -42,7 +44,8 @@ public struct SentencePieceTokenizer: Tokenizer {
     for id in 0..<table.count where table.kinds[id] == .byte { byteTokens[Int(table.bytes[Int(table.offsets[id])])] = Int32(id) }
     self.byteTokens = byteTokens
     self.index = index
-    specials = SpecialTokenMatcher(table)
+    specials = try SpecialTokenMatcher(table)
+    pairs = BytePairSet(table)
     tokenByteCountMax = (0..<table.count).reduce(0) { max($0, table.range(of: $1).count) }
     unknownID = description.unknownID.flatMap { 0..<Int32(table.count) ~= $0.rawValue ? $0 : nil }
     bosID = description.bosID
@@ -75,26 +78,38 @@ public struct SentencePieceTokenizer: Tokenizer {
   }
 
   /// Costs n log n for a text of n characters.
-  public func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [TokenID] {
-    let bytes = Array(text.utf8)
-    var ids: [TokenID] = []
-    if addSpecial, addsBOS, let bosID { ids.append(bosID) }
+  public func appendTokens(
+    of text: PromptText, to ids: inout [TokenID], isStopped: (() -> Bool)?
+  ) throws(TokenizerError) {
+    let bytes = try text.checkedBytes()
+    var check = StopCheck(isStopped)
+    var scanner = SpecialTokenMatcher.Scanner(specials, text, bytes)
+    var merger = PieceMerger()
     var start = 0
     while start < bytes.count {
-      let match = specials.firstMatch(bytes, from: start, control: parseSpecial)
+      let match = try scanner.next(&check)
       let end = match?.range.lowerBound ?? bytes.count
       if start < end {
         // Every part begins a text, or stands behind a special token: a space goes before it.
         var part: [UInt8] = addsSpacePrefix ? [0x20] : []
+        part.reserveCapacity(end - start + 1)
         appendWithSpaces(bytes, start..<end, to: &part)
-        merge(part, into: &ids)
+        let first = ids.count
+        try pairs.forEachWord(part) { (word) throws(TokenizerError) in
+          try check.spend(word.count)
+          try PromptText.requireWord(word)
+          try merge(part, word, &merger, into: &ids, &check)
+        }
+        table.spellOut(text.reservedTokens, in: &ids, from: first) { byteTokens[Int($0)] }
       }
       guard let match else { break }
       ids.append(match.id)
       start = match.range.upperBound
     }
-    if addSpecial, addsEOS, let eosID { ids.append(eosID) }
-    return ids
+  }
+
+  public func reservedTokens(in literals: [String]) -> Set<TokenID> {
+    specials.reservedTokens(in: literals, endOfGeneration: endOfGenerationIDs)
   }
 
   private func appendWithSpaces(_ bytes: [UInt8], _ range: Range<Int>, to part: inout [UInt8]) {
@@ -110,34 +125,16 @@ public struct SentencePieceTokenizer: Tokenizer {
     }
   }
 
-  /// Merges one part of the text and appends its tokens.
-  private func merge(_ part: [UInt8], into ids: inout [TokenID]) {
-    var symbols = SymbolChain(part)
-    var heap = MinimumHeap()
-    // The rank of each symbol with its right neighbour, `noRank` where they make no token.
-    var pairRanks = [UInt32](repeating: MergeTable.noRank, count: symbols.count)
-    func rankPair(_ left: Int) {
-      pairRanks[left] = MergeTable.noRank
-      let right = symbols.next[left]
-      guard right >= 0 else { return }
-      let range = symbols.starts[left]..<symbols.ends[Int(right)]
-      guard range.count <= tokenByteCountMax, let token = index.find(part.span, range, table) else { return }
-      pairRanks[left] = min(ranks[token], MergeTable.noRank - 1)
-      heap.insert(UInt64(pairRanks[left]) << 32 | UInt64(left))
+  /// Merges one word of the text and appends its tokens.
+  private func merge(
+    _ part: [UInt8], _ word: Range<Int>, _ merger: inout PieceMerger, into ids: inout [TokenID], _ check: inout StopCheck
+  ) throws(TokenizerError) {
+    merger.begin(part, word)
+    try merger.run(&check) { range in
+      guard range.count <= tokenByteCountMax, let token = index.find(part.span, range, table) else { return MergeTable.noRank }
+      return min(ranks[token], MergeTable.noRank - 1)
     }
-    for symbol in 0..<symbols.count { rankPair(symbol) }
-    while let entry = heap.popMinimum() {
-      // An entry counts only if its pair still has the rank that it was made for.
-      let left = Int(entry & 0xFFFF_FFFF)
-      guard pairRanks[left] == UInt32(truncatingIfNeeded: entry >> 32) else { continue }
-      pairRanks[Int(symbols.next[left])] = MergeTable.noRank
-      symbols.mergeWithNext(left)
-      rankPair(left)
-      if symbols.previous[left] >= 0 { rankPair(Int(symbols.previous[left])) }
-    }
-    var symbol = 0
-    while symbol >= 0, symbol < symbols.count {
-      let range = symbols.starts[symbol]..<symbols.ends[symbol]
+    merger.forEachPiece { range in
       if let token = index.find(part.span, range, table), table.kinds[token] != .byte {
         ids.append(TokenID(Int32(token)))
       } else {
@@ -146,34 +143,103 @@ public struct SentencePieceTokenizer: Tokenizer {
           if token >= 0 { ids.append(TokenID(token)) } else if let unknownID { ids.append(unknownID) }
         }
       }
-      symbol = Int(symbols.next[symbol])
     }
   }
 }
 
-/// The characters of a text as a chain from which neighbours can be joined.
-private struct SymbolChain {
-  let starts: [Int]
-  private(set) var ends: [Int]
-  private(set) var next: [Int32]
-  private(set) var previous: [Int32]
+/// Which two bytes stand beside each other in any token: 8 KiB of bits.
+private struct BytePairSet: Sendable {
+  private var bits = [UInt64](repeating: 0, count: 1024)
 
-  var count: Int { starts.count }
-
-  init(_ text: [UInt8]) {
-    var starts: [Int] = []
-    for index in text.indices where text[index] & 0xC0 != 0x80 { starts.append(index) }
-    self.starts = starts
-    let count = starts.count
-    ends = starts.isEmpty ? [] : Array(starts.dropFirst()) + [text.count]
-    next = (0..<count).map { $0 + 1 < count ? Int32($0 + 1) : -1 }
-    previous = (0..<count).map { Int32($0 - 1) }
+  init(_ table: TokenTable) {
+    for id in 0..<table.count where table.kinds[id] != .control && table.kinds[id] != .unknown && table.kinds[id] != .byte {
+      let range = table.range(of: id)
+      for index in range.dropFirst() {
+        let pair = Int(table.bytes[index - 1]) << 8 | Int(table.bytes[index])
+        bits[pair >> 6] |= 1 << UInt64(pair & 63)
+      }
+    }
   }
 
-  mutating func mergeWithNext(_ symbol: Int) {
-    let right = Int(next[symbol])
-    ends[symbol] = ends[right]
-    next[symbol] = next[right]
-    if next[symbol] >= 0 { previous[Int(next[symbol])] = Int32(symbol) }
+  /// Calls `body` with the parts of a text that merge apart; together they cover it.
+  func forEachWord(_ text: [UInt8], _ body: (Range<Int>) throws(TokenizerError) -> Void) throws(TokenizerError) {
+    var start = 0
+    for index in text.indices.dropFirst() {
+      // The bytes of one character belong together whether a token holds them or not.
+      guard text[index] & 0xC0 != 0x80 else { continue }
+      let pair = Int(text[index - 1]) << 8 | Int(text[index])
+      guard bits[pair >> 6] & 1 << UInt64(pair & 63) == 0 else { continue }
+      try body(start..<index)
+      start = index
+    }
+    if start < text.count { try body(start..<text.count) }
+  }
+}
+
+/// The characters of a word as a chain in which neighbours are joined, the pair of lowest rank first. Keeps its buffers from word to
+/// word: some 30 bytes for each character.
+private struct PieceMerger {
+  /// Where each character starts in the text, and where the last ends.
+  private var starts: [Int32] = []
+  private var next: [Int32] = []
+  private var previous: [Int32] = []
+  /// The rank of each symbol with its right neighbour, `noRank` where they make no token.
+  private var ranks: [UInt32] = []
+  private var heap = MinimumHeap()
+
+  private var count: Int { next.count }
+
+  mutating func begin(_ text: [UInt8], _ word: Range<Int>) {
+    starts.removeAll(keepingCapacity: true)
+    next.removeAll(keepingCapacity: true)
+    previous.removeAll(keepingCapacity: true)
+    ranks.removeAll(keepingCapacity: true)
+    heap.removeAll()
+    for index in word where text[index] & 0xC0 != 0x80 || index == word.lowerBound {
+      let symbol = Int32(starts.count)
+      starts.append(Int32(index))
+      next.append(symbol + 1)
+      previous.append(symbol - 1)
+      ranks.append(MergeTable.noRank)
+    }
+    next[next.count - 1] = -1
+    starts.append(Int32(word.upperBound))
+  }
+
+  /// - Parameter rank: of the piece of a range, `noRank` when it is no token.
+  mutating func run(_ check: inout StopCheck, _ rank: (Range<Int>) -> UInt32) throws(TokenizerError) {
+    for symbol in 0..<count { rankPair(symbol, rank) }
+    while let entry = heap.popMinimum() {
+      // An entry counts only if its pair still has the rank that it was made for.
+      let left = Int(entry & 0xFFFF_FFFF)
+      guard ranks[left] == UInt32(truncatingIfNeeded: entry >> 32) else { continue }
+      let right = Int(next[left])
+      // Pieces are hashed whole, and vocabularies may have long ones.
+      try check.spend(16 + range(left).count / 8)
+      ranks[right] = MergeTable.noRank
+      next[left] = next[right]
+      if next[left] >= 0 { previous[Int(next[left])] = Int32(left) }
+      rankPair(left, rank)
+      if previous[left] >= 0 { rankPair(Int(previous[left]), rank) }
+    }
+  }
+
+  private func range(_ symbol: Int) -> Range<Int> {
+    Int(starts[symbol])..<Int(next[symbol] >= 0 ? starts[Int(next[symbol])] : starts[count])
+  }
+
+  private mutating func rankPair(_ left: Int, _ rank: (Range<Int>) -> UInt32) {
+    ranks[left] = MergeTable.noRank
+    guard next[left] >= 0 else { return }
+    ranks[left] = rank(Int(starts[left])..<range(Int(next[left])).upperBound)
+    if ranks[left] != MergeTable.noRank { heap.insert(UInt64(ranks[left]) << 32 | UInt64(left)) }
+  }
+
+  func forEachPiece(_ body: (Range<Int>) -> Void) {
+    var symbol = 0
+    while symbol >= 0, symbol < count {
+      body(range(symbol))
+      symbol = Int(next[symbol])
+    }
   }
 }

@@ -63,6 +63,24 @@ struct TokenTable: Sendable {
     bytes.removeLast(bytes.count - end)
   }
 
+  /// Replaces tokens that only a template may write by those of their bytes. Merges make no control tokens, since the index leaves
+  /// them out; a vocabulary may have merges that make a user-defined one.
+  /// - Parameter byteToken: the token of a byte, below 0 where there is none.
+  func spellOut(_ reserved: Set<TokenID>?, in ids: inout [TokenID], from first: Int, byteToken: (UInt8) -> Int32) {
+    guard let reserved, !reserved.isEmpty, first < ids.count else { return }
+    func isReserved(_ id: TokenID) -> Bool { kinds[Int(id.rawValue)] == .userDefined && reserved.contains(id) }
+    guard ids[first...].contains(where: isReserved) else { return }
+    let found = Array(ids[first...])
+    ids.removeLast(found.count)
+    for id in found {
+      guard isReserved(id) else {
+        ids.append(id)
+        continue
+      }
+      for byte in bytes[range(of: Int(id.rawValue))] where byteToken(byte) >= 0 { ids.append(TokenID(byteToken(byte))) }
+    }
+  }
+
   /// Writes text with a space for every `▁`, and returns the offset behind it.
   private static func writeWithSpaces(
     _ text: Span<UInt8>, _ range: Range<Int>, to bytes: inout MutableSpan<UInt8>, at offset: Int

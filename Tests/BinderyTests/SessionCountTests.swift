@@ -170,7 +170,7 @@ struct SessionCountTests {
     let tokenizer = try TinyModel.host().openTokenizer(at: TinyModel.folder)
     let text = String(repeating: "Once upon a time, there was a little girl named Lily. ", count: 20)
     var ids: [TokenID] = []
-    let encoding = ThreadCounts.steady(count: 8) { ids = tokenizer.encode(text, addSpecial: true, parseSpecial: false) }
+    let encoding = ThreadCounts.steady(count: 8) { ids = (try? tokenizer.encode(text, addSpecial: true, parseSpecial: false)) ?? [] }
     #expect(ids.count > 200)
     try RecordedCounts.check("allocations of 8 times encoding 1080 characters", encoding.allocations, dependsOn: .compiler)
     var decoder = StreamingDecoder(tokenizer)

@@ -4,7 +4,10 @@ import _TestSupport
 
 /// One token per byte, and one control token.
 struct ByteTokenizer: Tokenizer {
-  func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [TokenID] { text.utf8.map { TokenID(Int32($0)) } }
+  func appendTokens(of text: PromptText, to ids: inout [TokenID], isStopped: (() -> Bool)?) {
+    ids += text.text.utf8.map { TokenID(Int32($0)) }
+  }
+  func reservedTokens(in literals: [String]) -> Set<TokenID> { [] }
   func bytes(of id: TokenID) -> [UInt8]? {
     id == 256 ? Array("<end>".utf8) : UInt8(exactly: id.rawValue).map { [$0] }
   }
