@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import Bindery
 import Foundation
 
@@ -36,8 +37,9 @@ struct FetchCommand: ParsableCommand {
   }
 
   private func accept(_ terms: ModelBundle.LicenseTerms, of bundle: ModelBundle) throws {
-    standardError((terms.notice ?? "\(bundle.manifest.name) comes under its own licence terms.") + "\n")
-    if let url = terms.url { standardError("Terms: \(url)\n") }
+    let notice = terms.notice ?? "\(bundle.manifest.name) comes under its own licence terms."
+    standardError(notice.escapedForTerminal(keepingLines: true) + "\n")
+    if let url = terms.url { standardError("Terms: \(url.escapedForTerminal)\n") }
     guard terms.mustAccept == true, !acceptLicense else { return }
     guard isatty(0) == 1 else {
       throw CommandFailure("the licence terms of \(bundle.manifest.name) must be accepted: read them and add --accept-license")

