@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import Foundation
 
 /// What every benchmark that draws a picture has.
@@ -37,7 +38,7 @@ struct BenchOptions: ParsableArguments {
 
   /// Prints tables or JSON, and writes the picture where one was asked for: in this order, so that nothing measured is lost.
   func give(_ report: some Encodable, markdown: String, picture: String) throws {
-    if json { try printJSON(report) } else { try standardOutput(markdown) }
+    if json { try printJSON(report) } else { try standardOutput(markdown.escapedForTerminal(keepingLines: true)) }
     if let svg { try write(picture, to: svg) }
   }
 

@@ -67,6 +67,9 @@ struct ExecCommand: ParsableCommand {
       }
     } catch let exit as WASIExit {
       try finish(status: exit.status)
+    } catch let exit as ExitCode {
+      // The program's own.
+      throw exit
     } catch let failure as CommandFailure {
       throw interruption.failure ?? failure
     } catch WasmError.trap(let trap) where trap.kind == .deadlineExceeded {

@@ -1,3 +1,4 @@
+import BinaryReading
 import Foundation
 
 /// A line on standard error that is redrawn, on a terminal only.
@@ -10,7 +11,7 @@ final class ProgressBar {
   init(isShown: Bool) { self.isShown = isShown && isatty(2) == 1 }
 
   func begin(_ title: String, total: Int?) {
-    self.title = title
+    self.title = title.escapedForTerminal
     self.total = total
     draw(0)
   }

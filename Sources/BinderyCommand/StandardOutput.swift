@@ -116,7 +116,7 @@ func writeFile(_ bytes: [UInt8], to path: String) throws(CommandFailure) {
 ///   - byteCountMax: no file may be longer.
 ///   - isStopped: asked while nothing comes.
 func readBytes(
-  _ path: SystemString, byteCountMax: Int = 1 << 32, isStopped: () -> Bool = { false }
+  _ path: SystemString, byteCountMax: Int = 1 << 30, isStopped: () -> Bool = { false }
 ) throws(CommandFailure) -> [UInt8] {
   do throws(SystemFileError) {
     return path == "-"
@@ -125,7 +125,7 @@ func readBytes(
   } catch { throw CommandFailure(error) }
 }
 
-func readBytes(_ path: String, byteCountMax: Int = 1 << 32) throws(CommandFailure) -> [UInt8] {
+func readBytes(_ path: String, byteCountMax: Int = 1 << 30) throws(CommandFailure) -> [UInt8] {
   try readBytes(SystemString(path), byteCountMax: byteCountMax)
 }
 

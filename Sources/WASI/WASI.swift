@@ -102,7 +102,11 @@ public final class WASI {
     }
     let type = status(of: host).map { FileType(mode: $0.st_mode) } ?? .unknown
     var rights: WASIRights = type == .regularFile ? .ofFile : .ofStream
-    rights.remove(number == 0 ? .write : .read)
+    // The file behind a stream is the caller's: its length, times and flags are not the program's to change, and what others have
+    // written to it before is not to be written over.
+    rights.subtract([.setSize, .allocate, .setTimes])
+    if type == .regularFile { rights.remove(.setFlags) }
+    rights.subtract(number == 0 ? .write : [.read, .seek])
     return Descriptor(host: host, type: type, rights: rights)
   }
 

@@ -31,6 +31,7 @@ final class CallingGuest {
       ("fd_pwrite", "i32 i32 i32 i64 i32"), ("fd_allocate", "i32 i64 i64"), ("fd_filestat_set_size", "i32 i64"),
       ("fd_filestat_set_times", "i32 i64 i64 i32"), ("path_symlink", "i32 i32 i32 i32 i32"),
       ("path_readlink", "i32 i32 i32 i32 i32 i32"), ("path_rename", "i32 i32 i32 i32 i32 i32"), ("fd_advise", "i32 i64 i64 i32"),
+      ("fd_fdstat_set_flags", "i32 i32"),
     ]
     var text = "(module\n"
     for (name, parameters) in functions {

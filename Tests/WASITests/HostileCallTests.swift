@@ -159,6 +159,30 @@ struct HostileCallTests {
 
   // MARK: What the host holds for a guest
 
+  @Test("the files behind standard streams are written to, and otherwise left alone")
+  func streamFiles() throws {
+    let log = try FileHandle(forUpdating: URL(filePath: folder.write(Array("before".utf8), to: "log")))
+    try log.seekToEnd()
+    let input = try FileHandle(forReadingFrom: URL(filePath: folder.write(Array("input".utf8), to: "input")))
+    let guest = try CallingGuest(folder: folder) {
+      $0.standardInput = .descriptor(input.fileDescriptor)
+      $0.standardOutput = .descriptor(log.fileDescriptor)
+    }
+    try guest.memory.write(Array("after".utf8), address: 1000)
+    for number in [0, 1] as [UInt64] {
+      #expect(try guest.call("fd_filestat_set_size", number, 0) == 76)
+      #expect(try guest.call("fd_allocate", number, 0, 1 << 20) == 76)
+      #expect(try guest.call("fd_filestat_set_times", number, 0, 0, 5) == 76)
+      #expect(try guest.call("fd_fdstat_set_flags", number, 1) == 76)
+      #expect(try guest.transfer("fd_pwrite", number, 1000, 5, offset: 0) == 76)
+    }
+    #expect(try guest.call("fd_seek", 1, 0, 0, 200) == 76 && guest.call("fd_seek", 1, 0, 1, 200) == 0)
+    #expect(try guest.call("fd_seek", 0, 2, 0, 200) == 0)
+    #expect(try guest.transfer("fd_read", 0, 2000, 100) == 0 && guest.result() == 3)
+    #expect(try guest.transfer("fd_write", 1, 1000, 5) == 0)
+    #expect(try String(contentsOf: folder.url.appending(path: "log"), encoding: .utf8) == "beforeafter")
+  }
+
   @Test("a listing is charged to the budget while it is held")
   func listing() throws {
     for index in 0..<300 { _ = try folder.write([], to: "entry-\(index)-" + String(repeating: "x", count: 150)) }
