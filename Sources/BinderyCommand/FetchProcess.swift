@@ -112,7 +112,7 @@ struct FetchProcess {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = handle
     process.standardError = handle
-    let interruption = Interruption { process.terminate() }
+    let interruption = Interruption(graceSeconds: nil) { process.terminate() }
     defer { interruption.end() }
     do { try process.run() } catch { throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))") }
     while process.isRunning {

@@ -7,16 +7,18 @@ import SystemFiles
 /// the end of the process.
 ///
 /// The handler runs once, on a thread of its own, and makes the work stop (by cancelling a store or session); the work then fails
-/// with `failure`, or prints what it has and ends with `status`. Work that does not stop is left alone: a second signal, or a
-/// short while after the event, ends the process where it is, with the same status.
+/// with `failure`, or prints what it has and ends with `status`. Work that does not stop is left alone: a second signal, or the
+/// end of a short while after the event, ends the process where it is, with the same status.
 final class Interruption {
   private let watch: Watch
   private let sources: [any DispatchSourceSignal]
   private let deadline: ContinuousClock.Instant?
 
-  /// - Parameter timeout: seconds from now on.
-  init(timeout: Double? = nil, _ handler: @escaping @Sendable () -> Void) {
-    let watch = Watch(timeoutSeconds: timeout, handler)
+  /// - Parameters:
+  ///   - timeout: seconds from now on.
+  ///   - graceSeconds: how long the work may take to notice the event; nil: as long as it likes, for work that has to clean up.
+  init(timeout: Double? = nil, graceSeconds: Double? = 0.4, _ handler: @escaping @Sendable () -> Void) {
+    let watch = Watch(timeoutSeconds: timeout, graceSeconds: graceSeconds, handler)
     self.watch = watch
     deadline = timeout.map { .now + .seconds($0) }
     // A queue of its own: all others may be busy with the work that is to be stopped.
@@ -81,12 +83,11 @@ private final class Watch: Sendable {
   private let state = Mutex(State())
   private let handler: @Sendable () -> Void
   private let timeoutSeconds: Double?
+  private let graceSeconds: Double?
 
-  /// How long the work may take to notice the event.
-  private static let graceSeconds = 0.4
-
-  init(timeoutSeconds: Double?, _ handler: @escaping @Sendable () -> Void) {
+  init(timeoutSeconds: Double?, graceSeconds: Double?, _ handler: @escaping @Sendable () -> Void) {
     self.timeoutSeconds = timeoutSeconds
+    self.graceSeconds = graceSeconds
     self.handler = handler
   }
 
@@ -109,7 +110,7 @@ private final class Watch: Sendable {
     }
     if isFirst {
       handler()
-      after(Self.graceSeconds) { self.endProcess(event) }
+      if let graceSeconds { after(graceSeconds) { self.endProcess(event) } }
     } else if case .signal = event {
       endProcess(event)
     }

@@ -96,7 +96,7 @@ struct OutputFailureTests {
     _ = try folder.write(Array("old".utf8), to: "out")
     let path = folder.url.appending(path: "out").path
     // Files of this process may not grow beyond no byte at all: every write fails, as on a full disk.
-    let result = try BinderyExecutable.shell("ulimit -f 0; exec $B \(command) \(input) -o \(path) 2> >(cat >&2)")
+    let result = try BinderyExecutable.shell("(ulimit -f 0; exec $B \(command) \(input) -o \(path) 2>&1) | cat >&2; exit ${PIPESTATUS[0]}")
     expectOneSentence(result, words: ["cannot write '\(path)'", "File too large"])
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["out"])
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "old")
