@@ -11,6 +11,8 @@ H(jump_table) {
   POLL;
   uint64_t index = S_i32(0), last = pc[2];
   index = index < last ? index : last;
+  // The compiler may make a branch of that.
+  index = clamped(index, last + 1);
   pc = (const uint64_t *)(const void *)((const uint8_t *)pc + (int64_t)pc[3 + index]);
   GO(0)
 }
@@ -46,8 +48,7 @@ H(copy_many) {
   do {                                                                                                                    \
     const bindery_code *code_ = (callee);                                                                                 \
     uint8_t *slots_ = (slots);                                                                                            \
-    if (unlikely((size_t)code_->slot_count * 16 > (size_t)(cx->slots_end - slots_) || fr + 2 >= cx->frames_end))           \
-      TRAP(STACK_EXHAUSTED);                                                                                              \
+    ROOM(slots_, code_->slot_count, fr + 1);                                                                              \
     POLL;                                                                                                                 \
     fr += 1;                                                                                                              \
     *fr = (bindery_frame){(return_to), fp, code_, inst};                                                                  \
@@ -64,8 +65,7 @@ H(copy_many) {
     acc = (uint64_t)(uintptr_t)function_;                                                                                 \
     if (function_->code == NULL) COLD(bindery_cold_host_call);                                                            \
     uint8_t *base_ = (slots);                                                                                             \
-    if (unlikely((size_t)function_->code->slot_count * 16 > (size_t)(cx->slots_end - base_) || fr + 3 >= cx->frames_end)) \
-      TRAP(STACK_EXHAUSTED);                                                                                              \
+    ROOM(base_, function_->code->slot_count, fr + 2);                                                                     \
     POLL;                                                                                                                 \
     fr += 2;                                                                                                              \
     fr[-1] = (bindery_frame){pc + 3, fp, NULL, inst};                                                                     \
@@ -85,6 +85,7 @@ H(call_import) { ENTER CALL_FUNCTION(inst->functions[pc[2]], SLOT(0)); }
   const bindery_table *table = inst->tables[(uint32_t)pc[2]];                                                             \
   uint64_t entry_ = (entry);                                                                                              \
   if (unlikely(entry_ >= table->count)) TRAP(UNDEFINED_ELEMENT);                                                          \
+  entry_ = clamped(entry_, table->count);                                                                                 \
   const bindery_function *function = (const bindery_function *)(uintptr_t)table->elements[entry_];                        \
   if (unlikely(function == NULL)) TRAP(UNINITIALIZED_ELEMENT);                                                            \
   if (unlikely(function->type_id != (uint32_t)(pc[2] >> 32))) TRAP(INDIRECT_CALL_TYPE)
@@ -101,8 +102,7 @@ H(call_indirect) {
   do {                                                                                                                    \
     const bindery_code *code_ = (callee);                                                                                 \
     bindery_instance *instance_ = (callee_instance);                                                                      \
-    if (unlikely((size_t)code_->slot_count * 16 > (size_t)(cx->slots_end - fp) || fr + 2 >= cx->frames_end))              \
-      TRAP(STACK_EXHAUSTED);                                                                                              \
+    ROOM(fp, code_->slot_count, fr + 1);                                                                                  \
     POLL;                                                                                                                 \
     const v128_alias *source_ = (const v128_alias *)(void *)SLOT(0);                                                      \
     v128_alias *argument_ = (v128_alias *)(void *)fp;                                                                     \
@@ -144,15 +144,16 @@ H(table_set) {
   const bindery_table *table = inst->tables[INDEX];
   uint64_t entry = S_i64(0);
   if (unlikely(entry >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE);
-  table->elements[entry] = S_i64(1);
+  table->elements[clamped(entry, table->count)] = S_i64(1);
   GO(2)
 }
 
-H(memory_copy) { ENTER COLD(bindery_cold_copy); }
+// Straight code notices here, too, that it is to stop.
+H(memory_copy) { ENTER POLL; COLD(bindery_cold_copy); }
 
-H(memory_fill) { ENTER COLD(bindery_cold_fill); }
+H(memory_fill) { ENTER POLL; COLD(bindery_cold_fill); }
 
-H(runtime) { ENTER COLD(bindery_cold_runtime); }
+H(runtime) { ENTER POLL; COLD(bindery_cold_runtime); }
 
 H(atomic_wait) { ENTER COLD(bindery_cold_wait); }
 
@@ -165,6 +166,9 @@ H(atomic_fence) {
 H(fuel) {
   ENTER
   cx->fuel -= (int64_t)pc[1];
-  if (unlikely(cx->fuel < 0)) TRAP(FUEL_EXHAUSTED);
+  if (unlikely(cx->fuel < 0)) {
+    cx->fuel = 0;
+    TRAP(FUEL_EXHAUSTED);
+  }
   GO(2)
 }

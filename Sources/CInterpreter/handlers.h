@@ -92,12 +92,24 @@ typedef HANDLER_CONVENTION int32_t bindery_handler(PARAMETERS);
 HANDLER(bindery_cold_trap);
 HANDLER(bindery_cold_miss);
 HANDLER(bindery_cold_interrupt);
+HANDLER(bindery_cold_stack);
 HANDLER(bindery_cold_fill);
 HANDLER(bindery_cold_copy);
 HANDLER(bindery_cold_host_call);
 HANDLER(bindery_cold_host_tail_call);
 HANDLER(bindery_cold_runtime);
 HANDLER(bindery_cold_wait);
+
+// Unless the stacks have room for that many slots from `slots` on, and for frames up to and with `frame`, they are to get it, and
+// the instruction runs again.
+#define ROOM(slots, slot_count, frame)                                                                                    \
+  do {                                                                                                                    \
+    if (unlikely((size_t)(slot_count) * 16 > (size_t)(cx->slots_end - (slots)) || (frame) + 1 >= cx->frames_end)) {       \
+      cx->wanted_slots_end = (uintptr_t)(slots) + (size_t)(slot_count) * 16;                                              \
+      cx->wanted_frames_end = (uintptr_t)((frame) + 2);                                                                   \
+      COLD(bindery_cold_stack);                                                                                           \
+    }                                                                                                                     \
+  } while (0)
 
 #define TRAP(name) do { cx->trap = BINDERY_TRAP_##name; COLD(bindery_cold_trap); } while (0)
 
@@ -111,6 +123,23 @@ typedef uint32_t half_alias __attribute__((may_alias));
 #define VIEW(i) ((bindery_memory_view *)(void *)((uint8_t *)inst + (size_t)FIELD(i) * 8))
 #define UPPER(i) (((const half_alias *)(pc + (i)))[1])
 #define LOWER(i) (((const half_alias *)(pc + (i)))[0])
+
+// An index that has passed a test against `count`: 0 where the processor went on, speculating, although it has not. By arithmetic
+// that the compiler cannot see through, without a branch.
+INLINE uint64_t clamped(uint64_t index, uint64_t count) {
+#if defined(__x86_64__)
+  uint64_t mask;
+  __asm__("cmpq %2, %1\n\tsbbq %0, %0" : "=r"(mask) : "r"(index), "r"(count) : "cc");
+  return index & mask;
+#elif defined(__aarch64__)
+  uint64_t result;
+  __asm__("cmp %1, %2\n\tcsel %0, %1, xzr, lo\n\tcsdb" : "=r"(result) : "r"(index), "r"(count) : "cc");
+  return result;
+#else
+  uint64_t mask = (uint64_t)0 - (uint64_t)(index < count);
+  return index & mask;
+#endif
+}
 
 // Operands in slots, accumulators, immediates.
 #define S_i32(i) (*(const i32_alias *)SLOT(i))

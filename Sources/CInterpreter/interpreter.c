@@ -45,18 +45,33 @@ static HANDLER(bindery_cross_return) {
   GO(0)
 }
 
+int64_t bindery_monotonic_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 void bindery_context_prepare(bindery_context *context, const bindery_handler_set *set) {
   (void)set;
   context->exit_code[0] = (uint64_t)(uintptr_t)bindery_exit;
   context->cross_return_code[0] = (uint64_t)(uintptr_t)bindery_cross_return;
 }
 
+// 0 if the stacks have room for `byte_count` bytes from `slots` on and for a frame behind `frame`, or get it; else the trap.
+static int32_t make_room(bindery_context *cx, const uint8_t *slots, size_t byte_count, const bindery_frame *frame) {
+  if (byte_count <= (size_t)(cx->slots_end - slots) && frame + 2 < cx->frames_end) return 0;
+  cx->wanted_slots_end = (uintptr_t)slots + byte_count;
+  cx->wanted_frames_end = (uintptr_t)(frame + 3);
+  return cx->stack_call(cx);
+}
+
 int32_t bindery_run(bindery_context *context, const bindery_function *function, uint8_t *slots, bindery_frame *frame) {
   if (function->code == NULL) return function->host(context, function, (bindery_slot *)(void *)slots);
-  if ((size_t)function->code->slot_count * 16 > (size_t)(context->slots_end - slots) || frame + 2 >= context->frames_end) {
+  int32_t trap = make_room(context, slots, (size_t)function->code->slot_count * 16, frame);
+  if (trap != 0) {
     context->trap_pc = NULL;
     context->trap_frame = frame;
-    return context->trap = BINDERY_TRAP_STACK_EXHAUSTED;
+    return context->trap = trap;
   }
   frame += 1;
   *frame = (bindery_frame){context->exit_code, slots, function->code, function->instance};
@@ -118,6 +133,15 @@ HANDLER(bindery_cold_interrupt) {
   GO(0)
 }
 
+// A frame does not fit. The instruction runs again, on larger stacks.
+HANDLER(bindery_cold_stack) {
+  ENTER
+  int32_t trap;
+  OUTSIDE(cx, trap = cx->stack_call(cx));
+  if (trap != 0) STOP(trap);
+  GO(0)
+}
+
 // Checks a range for a bulk operation. `*moved`: the memory had to be asked, so that what was checked before it may have
 // changed meanwhile.
 static int32_t check_range(
@@ -159,19 +183,39 @@ __attribute__((no_sanitize("thread"))) static void move_bytes(uint8_t *to, const
 #endif
 }
 
+// Between two pieces of bulk work: whether the run is to stop. Outside guest code, so that who waits for a safepoint gets one.
+static int32_t pause_bulk(bindery_context *cx) {
+  int32_t trap;
+  OUTSIDE(cx, trap = cx->interrupt_call(cx));
+  return trap;
+}
+
 HANDLER(bindery_cold_fill) {
   ENTER
   bindery_memory_view *view = VIEW(1);
   const bindery_slot *operands = (const bindery_slot *)(void *)SLOT(0);
   uint64_t address = operands[0].i64, byte_count = operands[2].i64;
-  int32_t fault;
-  bool moved;
-  do {
-    moved = false;
-    fault = check_range(cx, view, address, byte_count, 1, &moved);
-  } while (fault == 0 && moved);
-  if (unlikely(fault != 0)) STOP(fault);
-  fill_bytes(view->base + address, (uint8_t)operands[1].i32, byte_count);
+  uint8_t value = (uint8_t)operands[1].i32;
+  bool is_paid = false;
+  while (true) {
+    // What is left is checked again after a pause: another thread may have changed pages of a shared memory.
+    int32_t fault;
+    bool moved;
+    do {
+      moved = false;
+      fault = check_range(cx, view, address, byte_count, 1, &moved);
+    } while (fault == 0 && moved);
+    if (unlikely(fault != 0)) STOP(fault);
+    if (!is_paid && unlikely(!bindery_context_take_fuel(cx, byte_count, BINDERY_FUEL_BULK_BYTES))) TRAP(FUEL_EXHAUSTED);
+    is_paid = true;
+    uint64_t piece = byte_count < BINDERY_BULK_BYTES ? byte_count : BINDERY_BULK_BYTES;
+    fill_bytes(view->base + address, value, piece);
+    address += piece;
+    byte_count -= piece;
+    if (byte_count == 0) break;
+    int32_t trap = pause_bulk(cx);
+    if (trap != 0) STOP(trap);
+  }
   GO(2)
 }
 
@@ -186,15 +230,29 @@ HANDLER(bindery_cold_copy) {
   bool out_of_bounds = byte_count > to_count || destination > to_count - byte_count || byte_count > from_count
     || source > from_count - byte_count;
   if (unlikely(out_of_bounds)) TRAP(OUT_OF_BOUNDS_MEMORY);
-  int32_t fault;
-  bool moved;
-  do {
-    moved = false;
-    fault = check_range(cx, to, destination, byte_count, 1, &moved);
-    if (fault == 0) fault = check_range(cx, from, source, byte_count, 0, &moved);
-  } while (fault == 0 && moved);
-  if (unlikely(fault != 0)) STOP(fault);
-  move_bytes(to->base + destination, from->base + source, byte_count);
+  // From the end where a piece from the start would overwrite what is still to be copied.
+  bool is_backward = to->base + destination > from->base + source && to->base + destination - (from->base + source) < (ptrdiff_t)byte_count;
+  bool is_paid = false;
+  while (true) {
+    int32_t fault;
+    bool moved;
+    do {
+      moved = false;
+      fault = check_range(cx, to, destination, byte_count, 1, &moved);
+      if (fault == 0) fault = check_range(cx, from, source, byte_count, 0, &moved);
+    } while (fault == 0 && moved);
+    if (unlikely(fault != 0)) STOP(fault);
+    if (!is_paid && unlikely(!bindery_context_take_fuel(cx, byte_count, BINDERY_FUEL_BULK_BYTES))) TRAP(FUEL_EXHAUSTED);
+    is_paid = true;
+    uint64_t piece = byte_count < BINDERY_BULK_BYTES ? byte_count : BINDERY_BULK_BYTES;
+    uint64_t rest = byte_count - piece, first = is_backward ? rest : 0;
+    move_bytes(to->base + destination + first, from->base + source + first, piece);
+    byte_count = rest;
+    if (byte_count == 0) break;
+    if (!is_backward) destination += piece, source += piece;
+    int32_t trap = pause_bulk(cx);
+    if (trap != 0) STOP(trap);
+  }
   GO(2)
 }
 
@@ -202,15 +260,14 @@ HANDLER(bindery_cold_copy) {
 static int32_t call_host(
     const bindery_function *function, uint8_t *slots, bindery_instance *inst, bindery_frame *fr, bindery_context *cx) {
   uint32_t count = function->parameter_count + function->result_count;
-  if (unlikely((size_t)count * 16 > (size_t)(cx->slots_end - slots) || fr + 2 >= cx->frames_end))
-    return BINDERY_TRAP_STACK_EXHAUSTED;
+  int32_t trap = make_room(cx, slots, (size_t)count * 16, fr);
+  if (unlikely(trap != 0)) return trap;
   uint8_t *slots_top = cx->slots_top;
   bindery_frame *frame_top = cx->frame_top;
   bindery_instance *caller = cx->caller_instance;
   cx->slots_top = slots + (size_t)count * 16;
   cx->frame_top = fr;
   cx->caller_instance = inst;
-  int32_t trap;
   OUTSIDE(cx, trap = function->host(cx, function, (bindery_slot *)(void *)slots));
   cx->slots_top = slots_top;
   cx->frame_top = frame_top;

@@ -84,10 +84,10 @@ H(memory_size_s) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = _
 H(memory_size_a) { ENTER i64 r; const bindery_memory_view *view = VIEW(2); r = __atomic_load_n(&view->byte_count, __ATOMIC_RELAXED) >> view->page_log2; Pa_i64(r); GO(2) }
 H(ref_func_s) { ENTER i64 r; r = (uint64_t)(uintptr_t)inst->functions[INDEX]; Ps_i64(r); GO(2) }
 H(ref_func_a) { ENTER i64 r; r = (uint64_t)(uintptr_t)inst->functions[INDEX]; Pa_i64(r); GO(2) }
-H(table_get_s_s) { ENTER i64 a = S_i64(1); i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a]; Ps_i64(r); GO(2) }
-H(table_get_s_a) { ENTER i64 a = S_i64(1); i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a]; Pa_i64(r); GO(2) }
-H(table_get_a_s) { ENTER i64 a = A_i64; i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a]; Ps_i64(r); GO(2) }
-H(table_get_a_a) { ENTER i64 a = A_i64; i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a]; Pa_i64(r); GO(2) }
+H(table_get_s_s) { ENTER i64 a = S_i64(1); i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[clamped(a, table->count)]; Ps_i64(r); GO(2) }
+H(table_get_s_a) { ENTER i64 a = S_i64(1); i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[clamped(a, table->count)]; Pa_i64(r); GO(2) }
+H(table_get_a_s) { ENTER i64 a = A_i64; i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[clamped(a, table->count)]; Ps_i64(r); GO(2) }
+H(table_get_a_a) { ENTER i64 a = A_i64; i64 r; const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[clamped(a, table->count)]; Pa_i64(r); GO(2) }
 H(table_size_s) { ENTER i64 r; r = inst->tables[INDEX]->count; Ps_i64(r); GO(2) }
 H(table_size_a) { ENTER i64 r; r = inst->tables[INDEX]->count; Pa_i64(r); GO(2) }
 H(branch_if_s_f) { ENTER i32 a = S_i32(0); bool r; r = a != 0; BRANCH(r, 2) }

@@ -53,7 +53,7 @@ func controlInstructions() -> [RegisterInstruction] {
   add("ref_func", .nullary, [], result: "i64", "r = (uint64_t)(uintptr_t)inst->functions[INDEX];")
   add(
     "table_get", .unary, ["i64"], result: "i64",
-    "const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[a];")
+    "const bindery_table *table = inst->tables[INDEX]; if (unlikely(a >= table->count)) TRAP(OUT_OF_BOUNDS_TABLE); r = table->elements[clamped(a, table->count)];")
   add("table_size", .nullary, [], result: "i64", "r = inst->tables[INDEX]->count;")
 
   // Branches. The distance is in bytes from the instruction, in the upper half of word 1.

@@ -37,7 +37,7 @@ public final class Engine: Sendable {
 
   private let typeNumbers = Mutex(FunctionTypeNumbers())
   private let currentEpoch = Atomic<UInt64>(0)
-  private let contexts = Mutex<[WeakContext]>([])
+  private let contexts = Mutex(WeakContexts())
 
   public init(configuration: EngineConfiguration = .init()) {
     self.configuration = configuration
@@ -74,19 +74,28 @@ public final class Engine: Sendable {
   public func incrementEpoch() {
     let epoch = currentEpoch.wrappingAdd(1, ordering: .relaxed).newValue
     contexts.withLock { contexts in
-      contexts.removeAll { $0.context == nil }
-      for entry in contexts { entry.context?.epochDidChange(epoch) }
+      contexts.list.removeAll { $0.context == nil }
+      for entry in contexts.list { entry.context?.epochDidChange(epoch) }
     }
   }
 
   func register(_ context: ExecutionContext) {
     contexts.withLock { contexts in
-      contexts.removeAll { $0.context == nil }
-      contexts.append(WeakContext(context: context))
+      // Looked through when there are twice as many as were left: a store more costs a constant.
+      if contexts.list.count >= contexts.listCountMax {
+        contexts.list.removeAll { $0.context == nil }
+        contexts.listCountMax = max(16, contexts.list.count * 2)
+      }
+      contexts.list.append(WeakContext(context: context))
     }
   }
 
   private struct WeakContext: Sendable {
     weak let context: ExecutionContext?
+  }
+
+  private struct WeakContexts: Sendable {
+    var list: [WeakContext] = []
+    var listCountMax = 16
   }
 }

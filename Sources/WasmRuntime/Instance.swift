@@ -1,19 +1,29 @@
 import CInterpreter
 import WebAssembly
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// A module instantiated in a store.
 public final class Instance {
   public let store: Store
   let state: InstanceState
 
   /// Links the imports, makes memories, tables and globals, copies the active segments and runs the start function.
-  /// - Throws: `.link`, `.limit`, or `.trap` from a segment or the start function. What a trapping instantiation has written to
+  /// - Throws: `.link`, `.limit`, or `.trap` from a segment or the start function, also `deadlineExceeded` and `cancelled`: the store's
+  ///   deadline holds from here on. What a trapping instantiation has written to
   ///   imported memories and tables stays written, as the specification has it.
   public init(store: Store, module: CompiledModule, imports: Imports = Imports()) throws(WasmError) {
     guard module.engine === store.engine else { throw .limit("module and store belong to different engines") }
     guard store.instances.count < store.limits.instanceCountMax else {
       throw .limit("more than \(store.limits.instanceCountMax) instances in one store")
     }
+    try store.pauseInstantiation()
     let state = try InstanceState(store: store, compiled: module, imports: imports)
     self.store = store
     self.state = state
@@ -74,6 +84,10 @@ final class InstanceState {
   /// Imported functions, then those of this instance, which lie in `definedFunctions`.
   let functions: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_function>?>
   private let definedFunctions: UnsafeMutableBufferPointer<bindery_function>
+  /// All of these in one piece, charged to the budget with the globals that the instance defines.
+  private let records: UnsafeMutableRawPointer
+  private let chargedByteCount: UInt64
+  private let budget: ResourceBudget
   private let globalCells: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_slot>?>
   private let tableCells: UnsafeMutableBufferPointer<UnsafeMutablePointer<bindery_table>?>
 
@@ -102,19 +116,25 @@ final class InstanceState {
     globals.reserveCapacity(module.globals.count)
     elementSegments.reserveCapacity(module.elementSegments.count)
 
-    // SAFETY: owned by this object; every cell is filled below, before the core sees the record.
     // One view more than there are memories: that for references.
-    let byteCount = bindery_instance_byte_count(UInt32(module.memories.count) + 1)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
-    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
-    unsafe pointer = raw.assumingMemoryBound(to: bindery_instance.self)
-    unsafe functions = .allocate(capacity: module.functionTypeIndices.count)
-    unsafe definedFunctions = .allocate(capacity: module.functionBodies.count)
-    unsafe globalCells = .allocate(capacity: module.globals.count)
-    unsafe tableCells = .allocate(capacity: module.tables.count)
-    unsafe functions.initialize(repeating: nil)
-    unsafe globalCells.initialize(repeating: nil)
-    unsafe tableCells.initialize(repeating: nil)
+    let layout = RecordLayout(module: module)
+    budget = store.budget
+    chargedByteCount = UInt64(layout.byteCount) + UInt64(module.globalInitializers.count) * 96
+    guard budget.charge(chargedByteCount, to: .code) else {
+      throw .limit(
+        "an instance of \(module.functionBodies.count) functions: the memory limit is \(budget.byteCountMax) bytes, of which \(budget.usedByteCount) are used")
+    }
+    // SAFETY: owned by this object; zeroes, which every record starts from. Cells are filled below, before the core sees them.
+    guard let memory = unsafe calloc(layout.byteCount, 1) else {
+      budget.credit(chargedByteCount, to: .code)
+      throw .limit("an instance of \(module.functionBodies.count) functions: the system has no memory for \(layout.byteCount) bytes")
+    }
+    unsafe records = unsafe memory
+    unsafe pointer = memory.assumingMemoryBound(to: bindery_instance.self)
+    unsafe definedFunctions = unsafe layout.buffer(in: memory, at: layout.definedFunctions, count: module.functionBodies.count)
+    unsafe functions = unsafe layout.buffer(in: memory, at: layout.functions, count: module.functionTypeIndices.count)
+    unsafe globalCells = unsafe layout.buffer(in: memory, at: layout.globals, count: module.globals.count)
+    unsafe tableCells = unsafe layout.buffer(in: memory, at: layout.tables, count: module.tables.count)
     unsafe pointer.pointee = bindery_instance(
       functions: functions.baseAddress, globals: globalCells.baseAddress, tables: tableCells.baseAddress,
       owner: Unmanaged.passUnretained(self).toOpaque())
@@ -130,11 +150,8 @@ final class InstanceState {
       unsafe memories[index].unregister(bindery_instance_view(pointer, UInt32(index)))
       memories[index].leave(context)
     }
-    unsafe UnsafeMutableRawPointer(pointer).deallocate()
-    unsafe functions.deallocate()
-    unsafe definedFunctions.deallocate()
-    unsafe globalCells.deallocate()
-    unsafe tableCells.deallocate()
+    unsafe free(records)
+    budget.credit(chargedByteCount, to: .code)
   }
 
   /// The reference to a function of the index space.
@@ -145,6 +162,7 @@ final class InstanceState {
   private func link(_ imports: Imports, store: Store) throws(WasmError) {
     var functionIndex = 0
     for wanted in module.imports {
+      try store.pauseInstantiation()
       guard let found = imports[wanted.module, wanted.name] else {
         throw .link(LinkError(code: .unknownImport, module: wanted.module.string, name: wanted.name.string, details: "which nothing defines"))
       }
@@ -214,6 +232,7 @@ final class InstanceState {
       registeredViewCount = index + 1
     }
     for (index, initializer) in module.globalInitializers.enumerated() {
+      try store.pauseInstantiation()
       let type = module.globals[module.importedGlobalCount + index]
       globals.append(GlobalStorage(type: type, bits: try evaluate(initializer)))
     }
@@ -225,7 +244,10 @@ final class InstanceState {
       let value = try evaluate(initializer).low
       do throws(Trap) { _ = try table.fill(0, value, table.count) { () throws(Trap) in try store.pause() } } catch { throw .trap(error) }
     }
-    for segment in module.elementSegments { elementSegments.append(try references(of: segment)) }
+    for segment in module.elementSegments {
+      try store.pauseInstantiation()
+      elementSegments.append(try references(of: segment))
+    }
   }
 
   private func references(of segment: ElementSegment) throws(WasmError) -> ReferenceBuffer {
@@ -236,7 +258,10 @@ final class InstanceState {
       return buffer
     case .expressions(let expressions):
       let buffer = try ReferenceBuffer(count: expressions.count, budget: store.budget)
-      for (position, expression) in expressions.enumerated() { buffer[position] = try evaluate(expression).low }
+      for (position, expression) in expressions.enumerated() {
+        if position % 1024 == 1023 { try store.pauseInstantiation() }
+        buffer[position] = try evaluate(expression).low
+      }
       return buffer
     }
   }
@@ -246,6 +271,7 @@ final class InstanceState {
   /// Active segments in order, the lock of static sections, the start function.
   fileprivate func initialize(store: Store) throws(WasmError) {
     for (index, segment) in module.elementSegments.enumerated() {
+      try store.pauseInstantiation()
       switch segment.mode {
       case .passive: continue
       case .declarative: break
@@ -263,17 +289,23 @@ final class InstanceState {
     }
     for (index, segment) in module.dataSegments.enumerated() {
       guard case .active(let memory, let offset) = segment.mode else { continue }
+      try store.pauseInstantiation()
       let address = try evaluate(offset).low
+      var isStopped = false
       do {
         // SAFETY: the segment's range was checked against the bytes by the parser.
-        try unsafe module.bytes.withUnsafeBytes { bytes in
-          try unsafe memories[Int(memory)].initialize(UnsafeRawBufferPointer(rebasing: bytes[segment.range]), address: address)
+        let isDone = try unsafe module.bytes.withUnsafeBytes { bytes in
+          try unsafe memories[Int(memory)].initialize(UnsafeRawBufferPointer(rebasing: bytes[segment.range]), address: address) {
+            store.dueTrapKind() != nil
+          }
         }
+        if !isDone { isStopped = true }
       } catch let error as MemoryAccessError {
         throw .trap(Trap(.memory(error.fault), message: error.description))
       } catch {
         preconditionFailure("initialize throws MemoryAccessError only")
       }
+      if isStopped { throw .trap(Trap(store.dueTrapKind() ?? .cancelled)) }
       dataSegmentIsDropped[index] = true
     }
     for memory in memories[module.importedMemoryCount...] { memory.lockStaticSections() }

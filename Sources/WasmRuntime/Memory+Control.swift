@@ -36,6 +36,12 @@ extension Memory {
   /// memory.unmap: pages become unmapped and their contents are lost; a file stays what it was. Unmapped pages are fine.
   /// - Throws: `.unaligned`, `.outOfBounds`, `.zeroLength`; `.pinned` while the host uses a page in place.
   public func unmap(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) {
+    _ = try unmap(address: address, byteCount: byteCount) { false }
+  }
+
+  /// The same for a guest that may have to stop: what takes time is to give back memory in use, 100 µs for each MB.
+  /// - Returns: false if `isStopped` said so; then the pages are mapped still, and those at the start may be zero.
+  func unmap(address: UInt64, byteCount: UInt64, isStopped: () -> Bool) throws(MemoryAccessError) -> Bool {
     acquire()
     defer { release() }
     let turn = turn()
@@ -43,6 +49,7 @@ extension Memory {
     guard !turn.isBusy else { throw MemoryAccessError(.busy, address: address, byteCount: byteCount) }
     let pages = try checkedPages(address: address, byteCount: byteCount, mapping: true)
     guard !isPinned(pages) else { throw MemoryAccessError(.pinned, address: address, byteCount: byteCount) }
+    guard releaseContents(of: pages, isStopped) else { return false }
     var bound: Set<UInt64> = []
     if !bindings.isEmpty {
       extents.forEachRun(in: pages) { _, state in
@@ -54,6 +61,36 @@ extension Memory {
     setPages(pages, .unmapped)
     dropHostPages(pages)
     if !bound.isEmpty { forgetEmptyBindings(bound) }
+    return true
+  }
+
+  /// Before many pages are unmapped: afterwards there is little left to give back. False if it was stopped.
+  private func releaseContents(of pages: Range<UInt64>, _ isStopped: () -> Bool) -> Bool {
+    guard (pages.upperBound - pages.lowerBound) << pageByteCountLog2 > UInt64(Self.releaseByteCountMax) else { return true }
+    var isDone = true
+    extents.forEachRun(in: pages) { run, state in
+      guard case .mapped(let backing, _) = state, backing.isCharged else { return true }
+      let (offset, byteCount) = byteRange(run)
+      // A refusal by the system does no harm here.
+      isDone = (try? release(offset..<(offset + byteCount), isStopped)) ?? true
+      return isDone
+    }
+    return isDone
+  }
+
+  /// Bytes that are given back at one time: 3 ms if all of them are resident.
+  private static let releaseByteCountMax = 32 << 20
+
+  /// Gives whole host pages back, piece by piece; false if it was stopped between two.
+  private func release(_ bytes: Range<Int>, _ isStopped: () -> Bool) throws(VirtualMemoryError) -> Bool {
+    var start = bytes.lowerBound
+    while start < bytes.upperBound {
+      let count = min(bytes.upperBound - start, Self.releaseByteCountMax)
+      try reservation.discard(at: start, byteCount: count)
+      start += count
+      if start < bytes.upperBound, isStopped() { return false }
+    }
+    return true
   }
 
   /// memory.protect: changes what may be done with mapped pages; their contents stay.
@@ -87,12 +124,12 @@ extension Memory {
   /// - Throws: `.unaligned`, `.outOfBounds`, `.protected`, `.hostMapped`; `.pinned` while the host uses a page in place.
   @discardableResult
   public func discard(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) -> DiscardResult {
-    try discard(address: address, byteCount: byteCount, isTry: false, asks: true)
+    try discardWholly(address, byteCount, isTry: false, asks: true)
   }
 
   /// memory.try_discard: the same, but a refusal by the policy changes nothing and is told.
   public func tryDiscard(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) -> DiscardResult {
-    try discard(address: address, byteCount: byteCount, isTry: true, asks: true)
+    try discardWholly(address, byteCount, isTry: true, asks: true)
   }
 
   /// Discards pages by index, for the host: the policy is not asked.
@@ -101,8 +138,7 @@ extension Memory {
     guard start <= UInt64.max >> pageByteCountLog2, count <= UInt64.max >> pageByteCountLog2 else {
       throw MemoryAccessError(.outOfBounds, address: .max, byteCount: .max)
     }
-    return try discard(
-      address: start << pageByteCountLog2, byteCount: count << pageByteCountLog2, isTry: false, asks: false)
+    return try discardWholly(start << pageByteCountLog2, count << pageByteCountLog2, isTry: false, asks: false)
   }
 
   // MARK: Checks
@@ -134,9 +170,19 @@ extension Memory {
 
   // MARK: Discard
 
-  private func discard(
-    address: UInt64, byteCount: UInt64, isTry: Bool, asks: Bool
+  private func discardWholly(
+    _ address: UInt64, _ byteCount: UInt64, isTry: Bool, asks: Bool
   ) throws(MemoryAccessError) -> DiscardResult {
+    guard let result = try discard(address: address, byteCount: byteCount, isTry: isTry, asks: asks, isStopped: { false }) else {
+      preconditionFailure("nothing stopped it")
+    }
+    return result
+  }
+
+  /// - Returns: nil if `isStopped`, asked every few milliseconds, said so: then bytes at the start of the range are zero.
+  func discard(
+    address: UInt64, byteCount: UInt64, isTry: Bool, asks: Bool, isStopped: () -> Bool
+  ) throws(MemoryAccessError) -> DiscardResult? {
     acquire()
     defer { release() }
     let turn = turn()
@@ -164,22 +210,28 @@ extension Memory {
       if isTry { return .refused }
       decision = .zeroOnly
     }
-    guard hasPageStates else { return discardBytes(address, byteCount, release: decision == .release) }
-    var result = DiscardResult.released
+    guard hasPageStates else { return discardBytes(address, byteCount, release: decision == .release, isStopped) }
+    var result: DiscardResult? = .released
     extents.forEachRun(in: pages) { run, state in
       guard case .mapped(_, let protection) = state else { return true }
       // Pages without access are released even when the policy would have them zeroed: they cannot be written.
       let (offset, count) = byteRange(run)
-      if discardBytes(UInt64(offset), UInt64(count), release: decision == .release || protection == .none) == .zeroedOnly {
-        result = .zeroedOnly
+      let isReleased = decision == .release || protection == .none
+      guard let done = discardBytes(UInt64(offset), UInt64(count), release: isReleased, isStopped) else {
+        result = nil
+        return false
       }
-      return true
+      if done == .zeroedOnly { result = .zeroedOnly }
+      if run.upperBound < pages.upperBound, isStopped() { result = nil }
+      return result != nil
     }
     return result
   }
 
   /// Zeroes accessible anonymous bytes: whole host pages are released, the rest is overwritten.
-  private func discardBytes(_ address: UInt64, _ byteCount: UInt64, release: Bool) -> DiscardResult {
+  private func discardBytes(
+    _ address: UInt64, _ byteCount: UInt64, release: Bool, _ isStopped: () -> Bool
+  ) -> DiscardResult? {
     let start = Int(address)
     let end = start + Int(byteCount)
     let page = hostPageByteCount
@@ -187,7 +239,7 @@ extension Memory {
     let wholeEnd = end / page * page
     if release, wholeStart < wholeEnd {
       do throws(VirtualMemoryError) {
-        try reservation.discard(at: wholeStart, byteCount: wholeEnd - wholeStart)
+        guard try self.release(wholeStart..<wholeEnd, isStopped) else { return nil }
         zero(start..<wholeStart)
         zero(wholeEnd..<end)
         return start == wholeStart && end == wholeEnd ? .released : .zeroedOnly
@@ -195,7 +247,10 @@ extension Memory {
         // The system would not: zero all of it in place.
       }
     }
-    zero(start..<end)
+    for piece in stride(from: start, to: end, by: BulkWork.byteCountMax) {
+      if piece > start, isStopped() { return nil }
+      zero(piece..<min(piece + BulkWork.byteCountMax, end))
+    }
     return .zeroedOnly
   }
 

@@ -7,15 +7,19 @@ extension Memory {
   /// Copies an active data segment into the memory. In a virtual or mappable region the unmapped pages that it touches become
   /// mapped, readable and writable; pages that refuse a write are found before anything is mapped, so that a segment that
   /// traps maps and writes nothing. An empty segment checks its bounds only.
+  /// - Returns: false if `isStopped`, asked between pieces of a MiB, said so.
   /// - Throws: `.outOfBounds`, `.protected`, or `.allocationFailure` where mapping is refused.
-  package func initialize(_ bytes: UnsafeRawBufferPointer, address: UInt64) throws(MemoryAccessError) {
+  @discardableResult
+  package func initialize(
+    _ bytes: UnsafeRawBufferPointer, address: UInt64, isStopped: () -> Bool = { false }
+  ) throws(MemoryAccessError) -> Bool {
     acquire()
     defer { release() }
     let byteCount = UInt64(bytes.count)
     func refuse(_ fault: MemoryFault) -> MemoryAccessError { .init(fault, address: address, byteCount: byteCount) }
     let (end, overflow) = address.addingReportingOverflow(byteCount)
     guard !overflow, end <= size.load(ordering: .relaxed) else { throw refuse(.outOfBounds) }
-    guard byteCount > 0 else { return }
+    guard byteCount > 0 else { return true }
     if hasPageStates {
       let pages = (address >> pageByteCountLog2)..<(((end - 1) >> pageByteCountLog2) + 1)
       var unmapped: [Range<UInt64>] = []
@@ -32,7 +36,12 @@ extension Memory {
       guard mapAnonymous(unmapped, .readWrite) else { throw refuse(.allocationFailure) }
     }
     // SAFETY: the range is in bounds, and every page of it is mapped and writable by now.
-    unsafe (base + Int(address)).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+    for start in stride(from: 0, to: bytes.count, by: BulkWork.byteCountMax) {
+      if start > 0, isStopped() { return false }
+      unsafe (base + Int(address) + start).copyMemory(
+        from: bytes.baseAddress! + start, byteCount: min(bytes.count - start, BulkWork.byteCountMax))
+    }
+    return true
   }
 
   /// Gives the static sections their protection: after the last active segment of the module that defines the memory, before

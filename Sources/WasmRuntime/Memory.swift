@@ -156,6 +156,12 @@ public final class Memory: @unchecked Sendable {
     return old
   }
 
+  /// Whether neither the maximum nor the reservation forbids growing; limits and the budget are asked by `grow`.
+  func mayGrow(by delta: UInt64) -> Bool {
+    let (new, overflow) = pageCount.addingReportingOverflow(delta)
+    return !overflow && new <= growablePageCount
+  }
+
   // MARK: Import
 
   /// True if this memory may be imported where `required` is declared: kind, page size and every attribute equal, the size now

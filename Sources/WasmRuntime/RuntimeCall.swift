@@ -43,7 +43,9 @@ private struct RuntimeCall {
     switch operation {
     case .memoryGrow:
       let memory = state.memories[first]
-      setResult(memory.grow(by: operand(0)) ?? refusal(memory.type.addressType))
+      let delta = operand(0)
+      if memory.mayGrow(by: delta) { try store.takeFuel(forPages: delta << memory.pageByteCountLog2) }
+      setResult(memory.grow(by: delta) ?? refusal(memory.type.addressType))
     case .memoryInit: try initializeMemory()
     case .memoryNotify, .memoryWait32, .memoryWait64: try waitOrNotify(operation)
     case .dataDrop: state.dataSegmentIsDropped[first] = true
@@ -55,18 +57,28 @@ private struct RuntimeCall {
     case .selectMemory: try selectMemory()
     case .tableInit:
       let (table, segment) = (state.tables[first], state.elementSegments[second])
+      if table.contains(operand(0), operand(2)) { try takeFuel(forElements: operand(2)) }
       try checkTable(try table.initialize(operand(0), from: segment, operand(1), operand(2), pause))
     case .elementDrop: state.elementSegments[first] = nil
     case .tableCopy:
-      try checkTable(try state.tables[first].copy(operand(0), from: state.tables[second], operand(1), operand(2), pause))
+      let (to, from) = (state.tables[first], state.tables[second])
+      if to.contains(operand(0), operand(2)) { try takeFuel(forElements: operand(2)) }
+      try checkTable(try to.copy(operand(0), from: from, operand(1), operand(2), pause))
     case .tableGrow:
       let table = state.tables[first]
+      if table.admits(operand(1)) { try takeFuel(forElements: operand(1)) }
       setResult(try table.grow(by: operand(1), value: operand(0), pause) ?? refusal(table.type.addressType))
-    case .tableFill: try checkTable(try state.tables[first].fill(operand(0), operand(1), operand(2), pause))
+    case .tableFill:
+      let table = state.tables[first]
+      if table.contains(operand(0), operand(2)) { try takeFuel(forElements: operand(2)) }
+      try checkTable(try table.fill(operand(0), operand(1), operand(2), pause))
     }
   }
 
   private func pause() throws(Trap) { try store.pause() }
+
+  /// Of tables: their count fits what a table may have, so the bytes fit as well.
+  private func takeFuel(forElements count: UInt64) throws(Trap) { try store.takeFuel(forBulk: count * 8) }
 
   private func checkTable(_ isInBounds: Bool) throws(Trap) {
     guard isInBounds else { throw Trap(.outOfBoundsTableAccess) }
@@ -96,34 +108,44 @@ private struct RuntimeCall {
 
   /// In a shared memory a guest waits for pages that another thread of the host uses in place.
   private func controlWhenUnpinned(_ operation: RuntimeOperation, _ memory: Memory) throws(Trap) {
+    if operand(1) <= memory.byteCount { try store.takeFuel(forPages: operand(1)) }
     while true {
+      var isPinned = false
       do throws(MemoryAccessError) {
-        return try control(operation, memory)
+        if try control(operation, memory) { return }
       } catch {
         guard error.fault == .pinned, memory.type.isShared,
           memory.willBeUnpinned(address: error.address, byteCount: error.byteCount)
         else { throw Trap(.memory(error.fault), message: error.description) }
+        isPinned = true
       }
-      try store.checkInterrupt()
+      // Stopped on the way: a trap is due, unless whoever cancelled has thought better of it.
+      try pause()
+      guard isPinned else { continue }
       var word: UInt32 = 0
       // SAFETY: a word of this frame, that nobody changes: it sleeps for a tenth of a millisecond.
       _ = unsafe bindery_futex_wait(&word, 0, 100_000)
     }
   }
 
-  private func control(_ operation: RuntimeOperation, _ memory: Memory) throws(MemoryAccessError) {
+  /// False if it was stopped on the way.
+  private func control(_ operation: RuntimeOperation, _ memory: Memory) throws(MemoryAccessError) -> Bool {
+    func isStopped() -> Bool { store.dueTrapKind() != nil }
     let (address, byteCount) = (operand(0), operand(1))
     switch operation {
     case .memoryMap:
       let isMapped = try memory.map(address: address, byteCount: byteCount, protection: protection)
       setResult(isMapped ? address : refusal(memory.type.addressType))
-    case .memoryUnmap: try memory.unmap(address: address, byteCount: byteCount)
+    case .memoryUnmap: return try memory.unmap(address: address, byteCount: byteCount, isStopped: isStopped)
     case .memoryProtect: try memory.protect(address: address, byteCount: byteCount, protection: protection)
-    case .memoryDiscard: _ = try memory.discard(address: address, byteCount: byteCount)
+    case .memoryDiscard:
+      return try memory.discard(address: address, byteCount: byteCount, isTry: false, asks: true, isStopped: isStopped) != nil
     default:
-      let result = try memory.tryDiscard(address: address, byteCount: byteCount)
+      let result = try memory.discard(address: address, byteCount: byteCount, isTry: true, asks: true, isStopped: isStopped)
+      guard let result else { return false }
       setResult(UInt64(UInt32(bitPattern: result.rawValue)))
     }
+    return true
   }
 
   private var protection: PageProtection {
@@ -147,24 +169,50 @@ private struct RuntimeCall {
     let fault = unsafe bindery_memory_check_range(view, destination, count, 1)
     if let fault = MemoryFault(rawValue: fault) { throw Trap(.memory(fault)) }
     guard count > 0 else { return }
-    unsafe state.module.bytes.withUnsafeBytes { bytes in
-      unsafe UnsafeMutableRawPointer(view.pointee.base + Int(destination)).copyMemory(
-        from: bytes.baseAddress! + range.lowerBound + Int(source), byteCount: Int(count))
+    try store.takeFuel(forBulk: count)
+    let target = unsafe UnsafeMutableRawPointer(view.pointee.base + Int(destination))
+    // Nothing changes the page states of an unshared memory while its guest runs.
+    try BulkWork.forEachPiece(of: Int(count), pieceCount: BulkWork.byteCountMax, pause) { piece in
+      unsafe state.module.bytes.withUnsafeBytes { bytes in
+        unsafe (target + piece.lowerBound).copyMemory(
+          from: bytes.baseAddress! + range.lowerBound + Int(source) + piece.lowerBound, byteCount: piece.count)
+      }
     }
   }
 
-  /// Other threads may change page states: the pages are pinned for the copy.
+  /// Other threads may change page states: the pages of a piece are pinned while it is copied.
   private func initializeShared(_ memory: Memory, _ address: UInt64, _ source: Int, _ count: UInt64) throws(Trap) {
-    do throws(MemoryAccessError) {
-      try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: count) { target in
-        // SAFETY: the source is in a segment, the target has `count` bytes.
-        unsafe state.module.bytes.withUnsafeBytes { bytes in
-          unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[source..<(source + Int(count))]))
+    try checkAccess(memory, address, count, isWrite: true)
+    try store.takeFuel(forBulk: count)
+    var fault: MemoryAccessError?
+    try BulkWork.forEachPiece(of: Int(count), pieceCount: BulkWork.byteCountMax, { () throws(Trap) in try pause(after: fault) }) { piece in
+      do throws(MemoryAccessError) {
+        try unsafe memory.withUnsafeWritableBytes(address: address + UInt64(piece.lowerBound), byteCount: UInt64(piece.count)) { target in
+          // SAFETY: the source is in a segment, the target has as many bytes as the piece.
+          unsafe state.module.bytes.withUnsafeBytes { bytes in
+            let start = source + piece.lowerBound
+            unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + piece.count)]))
+          }
         }
-      }
-    } catch {
-      throw Trap(.memory(error.fault))
+      } catch { fault = error }
     }
+    try pause(after: fault)
+  }
+
+  /// The whole range, before the first byte of it changes.
+  private func checkAccess(_ memory: Memory, _ address: UInt64, _ count: UInt64, isWrite: Bool) throws(Trap) {
+    do throws(MemoryAccessError) {
+      if isWrite {
+        _ = unsafe try memory.writablePointer(address: address, byteCount: count)
+      } else {
+        _ = unsafe try memory.readablePointer(address: address, byteCount: count)
+      }
+    } catch { throw Trap(.memory(error.fault), message: error.description) }
+  }
+
+  private func pause(after fault: MemoryAccessError?) throws(Trap) {
+    if let fault { throw Trap(.memory(fault.fault), message: fault.description) }
+    try pause()
   }
 
   private func referenced(_ bits: UInt64) throws(Trap) -> Memory {
@@ -187,15 +235,24 @@ private struct RuntimeCall {
       return !overflow && end <= memory.byteCount
     }
     guard isInBounds(destination, to), isInBounds(source, from) else { throw Trap(.memory(.outOfBounds)) }
-    do throws(MemoryAccessError) {
-      try unsafe to.withUnsafeWritableBytes(address: destination, byteCount: count) { (target) throws(MemoryAccessError) in
-        try unsafe from.withUnsafeReadableBytes(address: source, byteCount: count) { (bytes) throws(MemoryAccessError) in
-          // SAFETY: both ranges were checked, and stay while they are used; copyMemory handles overlap.
-          unsafe target.copyMemory(from: bytes)
+    try checkAccess(to, destination, count, isWrite: true)
+    try checkAccess(from, source, count, isWrite: false)
+    try store.takeFuel(forBulk: count)
+    var fault: MemoryAccessError?
+    let isBackward = to === from && destination > source
+    try BulkWork.forEachPiece(
+      of: Int(count), pieceCount: BulkWork.byteCountMax, isBackward: isBackward, { () throws(Trap) in try pause(after: fault) }
+    ) { piece in
+      let (start, byteCount) = (UInt64(piece.lowerBound), UInt64(piece.count))
+      do throws(MemoryAccessError) {
+        try unsafe to.withUnsafeWritableBytes(address: destination + start, byteCount: byteCount) { (target) throws(MemoryAccessError) in
+          try unsafe from.withUnsafeReadableBytes(address: source + start, byteCount: byteCount) { (bytes) throws(MemoryAccessError) in
+            // SAFETY: both ranges were checked, and stay while they are used; copyMemory handles overlap.
+            unsafe target.copyMemory(from: bytes)
+          }
         }
-      }
-    } catch {
-      throw Trap(.memory(error.fault), message: error.description)
+      } catch { fault = error }
     }
+    try pause(after: fault)
   }
 }

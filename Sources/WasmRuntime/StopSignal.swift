@@ -8,9 +8,12 @@ public struct StopSignal: Sendable {
   /// The trap that the store's next safepoint would be; nil: go on.
   public var trapKind: TrapKind? {
     let bits = context.interruptBits
+    if bits == 0 { return nil }
     if bits & UInt32(BINDERY_INTERRUPT_CANCEL) != 0 { return .cancelled }
     if bits & UInt32(BINDERY_INTERRUPT_DEADLINE) != 0 { return .deadlineExceeded }
-    return nil
+    guard bits & UInt32(BINDERY_INTERRUPT_CLOCK) != 0 else { return nil }
+    context.checkDeadlines()
+    return context.interruptBits & UInt32(BINDERY_INTERRUPT_DEADLINE) != 0 ? .deadlineExceeded : nil
   }
 
   /// - Throws: `cancelled` or `deadlineExceeded`.

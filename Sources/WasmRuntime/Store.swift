@@ -42,11 +42,13 @@ public final class Store {
     self.engine = engine
     self.limits = limits
     self.budget = budget
-    self.context = ExecutionContext(engine: engine)
+    self.context = ExecutionContext(engine: engine, budget: budget)
     // SAFETY: the context only refers to the store while a run of the store is in progress.
     unsafe context.pointer.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     engine.register(context)
   }
+
+  deinit { DeadlineTimer.shared.remove(context) }
 
   // MARK: Stopping
 
@@ -56,22 +58,29 @@ public final class Store {
   /// Runs end with the trap `deadlineExceeded` once the time has passed, counted from now; nil: no limit. Applies to the run in
   /// progress and to later ones, until it is set again.
   public func setTimeLimit(_ limit: Duration?) {
-    context.setTimeLimit(
-      nanoseconds: limit.map { limit in
-        let (seconds, attoseconds) = limit.components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? UInt64(Int64.max) : min(product, UInt64(Int64.max) - 1_000_000_000) + UInt64(attoseconds / 1_000_000_000)
-      })
+    // A century is no limit, and cannot overflow.
+    setDeadline(limit.map { ContinuousClock.now + min(max($0, .zero), .seconds(100 * 365 * 86_400)) })
   }
+
+  /// Runs end with the trap `deadlineExceeded` from that moment on; nil: no deadline. Applies to the run in progress, to later ones,
+  /// and to instantiation with its segments and start function, until another one is set. From any thread.
+  ///
+  /// A guest notices at its next call, back-edge of a loop, or bulk instruction, and every MiB inside one; the host at the end of
+  /// what it does for the guest, of which whatever takes long asks `stopSignal`. After a deadline that has passed nothing runs, not
+  /// even straight code.
+  public func setDeadline(_ deadline: ContinuousClock.Instant?) { context.setDeadline(deadline) }
 
   /// Runs end with the trap `deadlineExceeded` after `ticks` calls of `Engine.incrementEpoch`; nil: no deadline.
   public func setEpochDeadline(ticks: UInt64?) {
     let epoch = engine.epoch
-    context.setEpochDeadline(ticks.map { epoch.addingReportingOverflow($0).partialValue } ?? .max, current: epoch)
+    let sum = epoch.addingReportingOverflow(ticks ?? .max)
+    context.setEpochDeadline(sum.overflow ? .max : sum.partialValue, current: epoch)
   }
 
   /// Instructions that may still be executed, where the engine's configuration has `consumesFuel`. Starts at 0.
+  ///
+  /// Work by the byte costs more than its instruction, and is paid before it is done: 1 for each 16 bytes filled, copied or
+  /// initialised, tables at 8 bytes an element; 1 for each 256 bytes of pages grown, mapped, unmapped, protected or discarded.
   public var fuel: Int64 {
     // SAFETY: a plain field, on the thread that uses the store.
     get { unsafe context.pointer.pointee.fuel }
@@ -86,13 +95,20 @@ public final class Store {
   ) throws(WasmError) {
     // SAFETY: slots_top...slots_end is unused; its size is checked here for arguments and results, by the core for frames.
     let run = context.run
+    let stacks = context
+    if unsafe self.context.pointer.pointee.slots_top == nil { try self.context.takeStacks() }
     let context = unsafe context.pointer
     let slots = unsafe context.pointee.slots_top!
     let frame = unsafe context.pointee.frame_top!
     let count = type.parameters.count + type.results.count
-    guard unsafe context.pointee.slots_end - slots >= count * 16 else {
-      throw .trap(unsafe Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
+    if unsafe context.pointee.slots_end - slots < count * 16 || bindery_native_stack_is_short() {
+      guard !bindery_native_stack_is_short(),
+        unsafe stacks.makeRoom(slotsEnd: UInt(bitPattern: slots) + UInt(count * 16), framesEnd: UInt(bitPattern: frame))
+      else {
+        throw .trap(unsafe Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
+      }
     }
+    if let kind = dueTrapKind() { throw .trap(unsafe Trap(kind, backtrace: backtrace(from: frame, pc: nil))) }
     let values = unsafe UnsafeMutableRawPointer(slots).assumingMemoryBound(to: bindery_slot.self)
     for (index, argument) in arguments.enumerated() { unsafe values[index].bits = argument.bits }
     if runDepth == 0 {
@@ -196,20 +212,4 @@ extension TrapKind {
       default: .memory(MemoryFault(rawValue: code) ?? .outOfBounds)
       }
   }
-}
-
-/// Asked by the core at a safepoint when something wants its attention.
-let interruptCall: @convention(c) (UnsafeMutablePointer<bindery_context>?) -> Int32 = { context in
-  // SAFETY: the core passes the context it runs with, whose store is in the middle of `run`.
-  guard let context = unsafe context, let owner = unsafe context.pointee.owner else {
-    preconditionFailure("a context in use has a store")
-  }
-  let bits = unsafe bindery_context_interrupt_bits(context)
-  if bits & UInt32(BINDERY_INTERRUPT_CANCEL) != 0 { return Int32(BINDERY_TRAP_CANCELLED.rawValue) }
-  if bits & UInt32(BINDERY_INTERRUPT_DEADLINE) != 0 { return Int32(BINDERY_TRAP_DEADLINE.rawValue) }
-  let store = unsafe Unmanaged<Store>.fromOpaque(owner).takeUnretainedValue()
-  if unsafe bindery_lost_page_count() != context.pointee.lost_page_count_seen, store.lostMemoryTrap() != nil {
-    return Int32(BINDERY_TRAP_MAPPING_LOST.rawValue)
-  }
-  return 0
 }

@@ -108,14 +108,19 @@ typedef struct bindery_frame {
 typedef int32_t bindery_runtime_call(
     bindery_context *context, bindery_instance *instance, uint32_t operation, uint32_t first, uint32_t second,
     bindery_slot *slots);
-/// Asked at a safepoint when `interrupt` is not zero: a bindery_trap, or 0 to go on.
+/// Asked at a safepoint when `interrupt` is not zero, and between the pieces of bulk work whatever it is: a bindery_trap, or 0 to
+/// go on.
 typedef int32_t bindery_interrupt_call(bindery_context *context);
+/// Asked when a frame does not fit the stacks: 0 if they now reach to `wanted_slots_end` and `wanted_frames_end`, or a bindery_trap.
+typedef int32_t bindery_stack_call(bindery_context *context);
 
 enum {
   BINDERY_INTERRUPT_CANCEL = 1,
   BINDERY_INTERRUPT_DEADLINE = 2,
   /// Asks for a safepoint only: see bindery_context_await_safepoint.
   BINDERY_INTERRUPT_SAFEPOINT = 4,
+  /// Asks for a look at the clock at every safepoint: where no other thread can watch it.
+  BINDERY_INTERRUPT_CLOCK = 8,
 };
 
 /// One thread of execution: the stacks, the flags it polls, and where it stopped.
@@ -126,12 +131,14 @@ struct bindery_context {
   uint32_t activity;
   // Whether an instance of the store has a shared memory.
   uint32_t shares_memory;
+  // How far the stacks may be used now. They reach further as calls need it, see bindery_stack_call.
   uint8_t *slots_end;
   bindery_frame *frames_end;
   const uint32_t *lost_page_count;
   int64_t fuel;
   bindery_runtime_call *runtime_call;
   bindery_interrupt_call *interrupt_call;
+  bindery_stack_call *stack_call;
   void *owner;  // unretained: Swift `Store`
   // Where a nested run begins: valid while a host function runs.
   uint8_t *slots_top;
@@ -146,6 +153,11 @@ struct bindery_context {
   uint32_t missed_byte_count;
   int32_t missed_is_write;
   uint32_t missed_view_field;
+  // Whether bulk work takes fuel.
+  uint32_t consumes_fuel;
+  // What a frame that did not fit needs.
+  uintptr_t wanted_slots_end;
+  uintptr_t wanted_frames_end;
   // Code that calls return to.
   uint64_t exit_code[1];
   uint64_t cross_return_code[1];
@@ -167,6 +179,34 @@ void bindery_context_prepare(bindery_context *context, const bindery_handler_set
 /// Runs a function whose arguments lie in slots[0...]; results are left there. Returns a bindery_trap; the place of a trap is
 /// in the context. `frame` is the last frame in use (a record below the first usable one).
 int32_t bindery_run(bindery_context *context, const bindery_function *function, uint8_t *slots, bindery_frame *frame);
+
+/// Takes the fuel for work on `byte_count` bytes: 1 for each `bytes_of_one`, rounded up. False if there is not enough; then none is
+/// left.
+static inline bool bindery_context_take_fuel(bindery_context *context, uint64_t byte_count, uint64_t bytes_of_one) {
+  if (__builtin_expect(context->consumes_fuel == 0, 1)) return true;
+  uint64_t wanted = byte_count / bytes_of_one + (byte_count % bytes_of_one != 0);
+  if (context->fuel < 0 || wanted > (uint64_t)context->fuel) {
+    context->fuel = 0;
+    return false;
+  }
+  context->fuel -= (int64_t)wanted;
+  return true;
+}
+enum {
+  /// Bytes of bulk work that 1 of fuel pays for: as many as the widest store instruction writes.
+  BINDERY_FUEL_BULK_BYTES = 16,
+  /// Bytes of pages grown, mapped, unmapped, protected or discarded.
+  BINDERY_FUEL_PAGE_BYTES = 256,
+};
+
+/// Time that never goes back.
+int64_t bindery_monotonic_nanoseconds(void);
+
+/// True where so little of the calling thread's stack is left that the host should call no guest: see native_stack.c.
+bool bindery_native_stack_is_short(void);
+
+/// At most this many bytes are filled or copied between two looks at the interrupt word and the clock.
+enum { BINDERY_BULK_BYTES = 1 << 20 };
 
 // Safepoints, for what other threads do to pages of shared memories.
 //
