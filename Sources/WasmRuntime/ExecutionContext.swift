@@ -141,7 +141,7 @@ final class ExecutionContext: @unchecked Sendable {
     // SAFETY: the new ends are inside the stacks: at most what they were made for.
     guard let slotByteCount = extended(slotByteCount, to: slots, max: slotByteCountMax, step: 32 << 10) else { return false }
     unsafe pointer.pointee.slots_end = stacks.slots + slotByteCount
-    let stride = MemoryLayout<bindery_frame>.stride
+    let stride = unsafe MemoryLayout<bindery_frame>.stride
     guard let frameByteCount = extended(frameByteCount, to: frames, max: frameCountMax * stride, step: 256 * stride) else { return false }
     unsafe pointer.pointee.frames_end = stacks.frames + frameByteCount / stride
     return true

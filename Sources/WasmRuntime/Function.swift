@@ -80,6 +80,9 @@ public struct Caller {
   public let store: Store
   let pointer: UnsafeMutablePointer<bindery_instance>?
 
+  /// Whether the run in progress is to end: to be asked by what works long, about every millisecond, on any thread.
+  public var stopSignal: StopSignal { store.stopSignal }
+
   /// The instance whose code made the call; nil if the host did.
   public var instance: Instance? {
     // SAFETY: the instance is in the middle of the call.

@@ -354,9 +354,10 @@ final class InstanceState {
   // MARK: Backtraces
 
   func stackFrame(functionIndex: Int, pc: UnsafePointer<UInt64>?, isReturnAddress: Bool) -> StackFrame {
-    let exported = module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name.string
+    let name = compiled.functionName(functionIndex)
+      ?? module.exports.first { $0.kind == .function && Int($0.index) == functionIndex }?.name.string
     return StackFrame(
-      moduleName: compiled.moduleName, functionIndex: functionIndex, functionName: compiled.functionName(functionIndex) ?? exported,
+      moduleName: compiled.moduleName, functionIndex: functionIndex, functionName: name,
       codeOffset: unsafe compiled.codeOffset(of: pc, functionIndex: functionIndex, isReturnAddress: isReturnAddress))
   }
 }

@@ -1,3 +1,4 @@
+import CInterpreter
 import CPlatform
 import VirtualMemory
 
@@ -32,7 +33,9 @@ extension Memory {
   }
 
   /// A copy of a range.
+  /// - Throws: as `withUnsafeReadableBytes`; `.allocationFailure` where the system has no memory for the copy.
   public func read(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) -> [UInt8] {
+    try checkCopy(address: address, byteCount: byteCount)
     // SAFETY: the bytes are copied inside the closure.
     try unsafe withUnsafeReadableBytes(address: address, byteCount: byteCount) { unsafe Array($0) }
   }
@@ -45,11 +48,33 @@ extension Memory {
     }
   }
 
+  /// The same in pieces of a MiB, for bytes whose number a guest chose: between two, `stop` is asked.
+  /// - Throws: the trap of the access, or `cancelled` or `deadlineExceeded` with the pieces before written.
+  public func write(_ bytes: [UInt8], address: UInt64, stop: StopSignal) throws(Trap) {
+    var fault: MemoryAccessError?
+    do throws(MemoryAccessError) { _ = unsafe try writablePointer(address: address, byteCount: UInt64(bytes.count)) } catch { fault = error }
+    func check() throws(Trap) {
+      if let fault { throw Trap(.memory(fault.fault), message: fault.description) }
+      try stop.check()
+    }
+    try check()
+    try BulkWork.forEachPiece(of: bytes.count, pieceCount: BulkWork.byteCountMax, check) { piece in
+      do throws(MemoryAccessError) {
+        try unsafe withUnsafeWritableBytes(address: address + UInt64(piece.lowerBound), byteCount: UInt64(piece.count)) { target in
+          // SAFETY: the counts are equal.
+          unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[piece])) }
+        }
+      } catch { fault = error }
+    }
+    try check()
+  }
+
   /// `count` elements, little-endian as guests write them, at any alignment.
   public func read<Element: BitwiseCopyable>(
     _ type: Element.Type, address: UInt64, count: Int
   ) throws(MemoryAccessError) -> [Element] {
     let byteCount = try byteCount(of: type, count: count, address: address)
+    try checkCopy(address: address, byteCount: byteCount)
     return try unsafe withUnsafeReadableBytes(address: address, byteCount: byteCount) { source in
       unsafe Array(unsafeUninitializedCapacity: count) { buffer, initializedCount in
         // SAFETY: the buffer holds `count` elements of plain bits, which are all copied.
@@ -118,6 +143,13 @@ extension Memory {
     if let fault = fault(address: address, byteCount: byteCount, isWrite: isWrite) {
       throw MemoryAccessError(fault, address: address, byteCount: byteCount)
     }
+  }
+
+  /// An array that cannot be had would end the process, so large ones are tried first. Guests choose what hosts copy.
+  private func checkCopy(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) {
+    guard byteCount > 16 << 20 else { return }
+    try checkAccess(address: address, byteCount: byteCount, isWrite: false)
+    guard bindery_can_allocate(Int(byteCount)) else { throw MemoryAccessError(.allocationFailure, address: address, byteCount: byteCount) }
   }
 
   private func byteCount<Element>(

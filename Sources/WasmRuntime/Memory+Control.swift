@@ -383,6 +383,17 @@ extension Memory {
   private static let totalExtentCount = Atomic<Int>(0)
   private static let totalExtentCountMax = ProcessMemory.mappingCountMax / 3
 
+  /// Plain memories, each of which takes two mappings as well.
+  static let plainMemoryCount = Atomic<Int>(0)
+
+  /// Counts one more, unless little would be left of the mappings that the process may have: at their end, any allocation may fail.
+  static func countPlainMemory() -> Bool {
+    let count = plainMemoryCount.wrappingAdd(1, ordering: .relaxed).newValue
+    if 2 * (count + totalExtentCount.load(ordering: .relaxed)) <= ProcessMemory.mappingCountMax / 20 * 19 { return true }
+    plainMemoryCount.wrappingSubtract(1, ordering: .relaxed)
+    return false
+  }
+
   static func adjustTotalExtentCount(by difference: Int) {
     if difference != 0 { totalExtentCount.wrappingAdd(difference, ordering: .relaxed) }
   }

@@ -57,6 +57,8 @@ public final class Memory: @unchecked Sendable {
   /// See `charge(byteCount:extentCount:)`.
   var charges = MemoryCharges()
   var chargesMayDiffer = false
+  /// Whether it is one of `plainMemoryCount`.
+  private var isCounted = false
   var ownBytesOfBindings: UInt64 = 0
 
   /// Reserves the addresses of the maximum and makes the minimum accessible. Costs a few system calls, whatever the size; no
@@ -103,6 +105,14 @@ public final class Memory: @unchecked Sendable {
     unsafe self.lock = unsafe bindery_lock_create()
     self.sharing = type.isShared ? MemorySharing() : nil
 
+    if !hasPageStates {
+      guard Self.countPlainMemory() else {
+        throw MemoryAllocationError(
+          byteCount: pageCount << log2,
+          reason: "this process has too many memories for \(ProcessMemory.mappingCountMax) mappings (raise vm.max_map_count)")
+      }
+      isCounted = true
+    }
     guard grow(by: pageCount) != nil else {
       throw MemoryAllocationError(byteCount: pageCount << log2, reason: reasonOfRefusal())
     }
@@ -112,6 +122,7 @@ public final class Memory: @unchecked Sendable {
   deinit {
     for record in bindings.values { record.watch?.end() }
     Self.adjustTotalExtentCount(by: -mirroredExtentCount)
+    if isCounted { Self.plainMemoryCount.wrappingSubtract(1, ordering: .relaxed) }
     creditAll()
     // SAFETY: nobody else holds the lock: this is the last reference.
     unsafe bindery_lock_destroy(lock)

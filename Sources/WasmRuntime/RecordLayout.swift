@@ -16,7 +16,7 @@ struct RecordLayout {
     // One view more than there are memories: that for references.
     let instance = bindery_instance_byte_count(UInt32(module.memories.count) + 1)
     definedFunctions = (instance + 15) / 16 * 16
-    functions = definedFunctions + module.functionBodies.count * MemoryLayout<bindery_function>.stride
+    functions = unsafe definedFunctions + module.functionBodies.count * MemoryLayout<bindery_function>.stride
     globals = functions + module.functionTypeIndices.count * 8
     tables = globals + module.globals.count * 8
     byteCount = tables + module.tables.count * 8

@@ -50,8 +50,8 @@ final class StackPool: Sendable {
 
   /// - Throws: where the system has no addresses, or no further mapping.
   func take(slotByteCount: Int, frameCount: Int) throws(VirtualMemoryError) -> Stacks {
-    let size = Size(
-      slotByteCount: Self.rounded(slotByteCount), frameByteCount: Self.rounded(frameCount * MemoryLayout<bindery_frame>.stride))
+    let frameByteCount = unsafe frameCount * MemoryLayout<bindery_frame>.stride
+    let size = Size(slotByteCount: Self.rounded(slotByteCount), frameByteCount: Self.rounded(frameByteCount))
     var failure: VirtualMemoryError?
     let stacks: Stacks? = rooms.withLock { rooms in
       if let stacks = rooms[size, default: Room()].free.popLast() { return stacks }

@@ -103,7 +103,7 @@ public final class Store {
     let count = type.parameters.count + type.results.count
     if unsafe context.pointee.slots_end - slots < count * 16 || bindery_native_stack_is_short() {
       guard !bindery_native_stack_is_short(),
-        unsafe stacks.makeRoom(slotsEnd: UInt(bitPattern: slots) + UInt(count * 16), framesEnd: UInt(bitPattern: frame))
+        stacks.makeRoom(slotsEnd: UInt(bitPattern: slots) + UInt(count * 16), framesEnd: UInt(bitPattern: frame))
       else {
         throw .trap(unsafe Trap(.callStackExhausted, backtrace: backtrace(from: frame, pc: nil)))
       }

@@ -164,6 +164,21 @@ struct DeadlineTests {
     #expect(open == Set(stride(from: 0, to: 300, by: 3)))
   }
 
+  @Test("a host that copies for a guest stops between pieces")
+  func hostCopies() throws {
+    let store = Store(engine: Engine())
+    let memory = try Memories.plain(100)
+    let bytes = [UInt8](repeating: 7, count: 3 << 20)
+    try memory.write(bytes, address: 5, stop: store.stopSignal)
+    #expect(try memory.read(address: 5, byteCount: 3 << 20) == bytes)
+    let fault = #expect(throws: Trap.self) { try memory.write(bytes, address: 100 << 16 - 5, stop: store.stopSignal) }
+    #expect(fault?.kind == .memory(.outOfBounds))
+    store.setDeadline(ContinuousClock.now)
+    let trap = #expect(throws: Trap.self) { try memory.write([1], address: 5, stop: store.stopSignal) }
+    #expect(trap?.kind == .deadlineExceeded)
+    #expect(try memory.read(address: 5, byteCount: 1) == [7])
+  }
+
   @Test("copies longer than a piece do what a copy at once does, whichever way the ranges overlap")
   func overlappingCopies() throws {
     let text = """

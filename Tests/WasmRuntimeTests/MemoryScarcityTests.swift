@@ -26,7 +26,42 @@ struct MemoryScarcityTests {
       }
     }
   }
+
+  @Test("memories end before the mappings of the process do", .disabled(if: isAddressSanitized))
+  func mappingsRunOut() async {
+    await #expect(processExitsWith: .success) {
+      let type = MemoryType(limits: Limits(minimum: 1, maximum: 1))
+      var memories: [Memory] = []
+      do {
+        while memories.count < ProcessMemory.mappingCountMax { memories.append(try Memory(type: type)) }
+        exit(2)
+      } catch {
+        guard "\(error)".contains("raise vm.max_map_count") else { exit(3) }
+      }
+      // What is left is enough for everything else of the process.
+      guard try ProcessMemory.mappingCount() < ProcessMemory.mappingCountMax - 1000, memories.count > 10_000 else { exit(4) }
+      memories.removeLast(10)
+      memories.append(try Memory(type: type))
+    }
+  }
   #endif
+
+  @Test("a copy that the system has no memory for is an error", .disabled(if: isAddressSanitized))
+  func hugeCopies() throws {
+    // Where the system promises more than it has, nothing is refused.
+    let mode = try? String(contentsOfFile: "/proc/sys/vm/overcommit_memory", encoding: .utf8)
+    guard mode?.first == "0" else { return }
+    var limits = MemoryLimits()
+    limits.reservationByteCountMax = 1 << 45
+    let memory = try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: 1 << 28, maximum: 1 << 28)), limits: limits)
+    #expect(throws: MemoryAccessError(.allocationFailure, address: 0, byteCount: 1 << 44)) {
+      try memory.read(address: 0, byteCount: 1 << 44)
+    }
+    #expect(throws: MemoryAccessError(.allocationFailure, address: 0, byteCount: 1 << 44)) {
+      try memory.read(UInt32.self, address: 0, count: 1 << 42)
+    }
+    #expect(try memory.read(address: 1 << 43, byteCount: 3) == [0, 0, 0])
+  }
 
   @Test("of two threads that map one page, exactly one succeeds and the other is told")
   func racingMap() async throws {

@@ -41,8 +41,9 @@ struct NativeStackTests {
             depth += 1
             if export == nil { export = caller.instance?.function("f") }
             // A host function that needs some stack of its own.
-            try withUnsafeTemporaryAllocation(byteCount: wastedByteCount, alignment: 16) { bytes in
-              bytes.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: depth))
+            // SAFETY: the bytes are written and not used.
+            try unsafe withUnsafeTemporaryAllocation(byteCount: wastedByteCount, alignment: 16) { bytes in
+              unsafe bytes.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: depth))
               try export?()
             }
           }))
@@ -158,7 +159,7 @@ struct NativeStackTests {
       type: MemoryType(addressType: .i64, limits: Limits(minimum: 16, maximum: 16), attributes: .init(isVirtual: isVirtual)))
     if isVirtual { #expect(try memory.map(address: 0, byteCount: 16 << 16, protection: .readWrite)) }
     // SAFETY: the address is only compared.
-    let base = unsafe try memory.withUnsafeReadableBytes(address: 0, byteCount: 1) { unsafe UInt(bitPattern: $0.baseAddress!) }
+    let base = unsafe try memory.withUnsafeReadableBytes(address: 0, byteCount: 1) { UInt(bitPattern: $0.baseAddress!) }
     let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
     var (before, behind): (UInt, UInt) = (0, 0)
     for line in maps.split(separator: "\n") {

@@ -199,6 +199,9 @@ enum {
   BINDERY_FUEL_PAGE_BYTES = 256,
 };
 
+/// Whether the system would give that much memory now: before an allocation that cannot fail without ending the process.
+bool bindery_can_allocate(size_t byte_count);
+
 /// Time that never goes back.
 int64_t bindery_monotonic_nanoseconds(void);
 
