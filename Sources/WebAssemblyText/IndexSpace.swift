@@ -18,6 +18,9 @@ struct IndexSpace {
     return indices.updateValue(count, forKey: Name(name)) == nil
   }
 
+  /// Adds entries without a name.
+  mutating func addUnnamed(_ added: Int) { count += added }
+
   func index(of name: String) -> Int? { indices[Name(name)] }
 }
 
@@ -32,6 +35,24 @@ struct ByteWriter {
   /// What is written from here on is of the text at a token.
   mutating func mark(_ token: Token) {
     marks.append(SourceMap.Mark(byteOffset: UInt32(clamping: bytes.count), textOffset: token.start))
+  }
+
+  /// How much has been written.
+  struct Place {
+    fileprivate var byteCount, markCount: Int
+  }
+
+  var place: Place { Place(byteCount: bytes.count, markCount: marks.count) }
+
+  /// Moves what was written from a place on to the end of another writer.
+  mutating func moveTail(from start: Place, to other: inout ByteWriter) {
+    for mark in marks[start.markCount...] {
+      let offset = Int(mark.byteOffset) - start.byteCount + other.bytes.count
+      other.marks.append(SourceMap.Mark(byteOffset: UInt32(clamping: offset), textOffset: mark.textOffset))
+    }
+    other.bytes.append(contentsOf: bytes[start.byteCount...])
+    marks.removeSubrange(start.markCount...)
+    bytes.removeSubrange(start.byteCount...)
   }
 
   mutating func byte(_ value: UInt8) { bytes.append(value) }
@@ -75,6 +96,11 @@ struct ByteWriter {
   mutating func vector(_ other: [UInt8]) {
     unsigned(other.count)
     raw(other)
+  }
+
+  mutating func vector(_ other: ArraySlice<UInt8>) {
+    unsigned(other.count)
+    bytes.append(contentsOf: other)
   }
 
   mutating func vector(_ other: ByteWriter) {

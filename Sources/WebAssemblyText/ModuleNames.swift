@@ -3,17 +3,33 @@ import WebAssembly
 
 /// The identifiers under which a module is printed: from its name section, where a name can be one.
 ///
-/// A name that occurs twice in its index space cannot be an identifier and is left out.
+/// A name that occurs twice in its index space cannot be an identifier and is left out. Names stay where they are, in the bytes of
+/// the module: an entry takes 12 bytes.
 /// Source: WebAssembly specification, section 7.4.1, and the extended name section proposal.
 struct ModuleNames {
   typealias Space = NameSectionText.Space
 
-  private(set) var module: String?
-  private var spaces: [Space: [Int: String]] = [:]
-  private var locals: [Int: [Int: String]] = [:]
+  /// A name of something: its bytes in the module. Without bytes: none.
+  struct Entry {
+    var index: UInt32 = 0
+    var start: UInt32 = 0
+    var byteCount: UInt32 = 0
+
+    var isPresent: Bool { byteCount > 0 }
+    var range: Range<Int> { Int(start)..<Int(start) + Int(byteCount) }
+  }
+
+  private(set) var module: Entry?
+  /// By index, as far as the last thing that has a name.
+  private var spaces: [Space: [Entry]] = [:]
+  /// The names of the parameters and locals of all functions, and where those of each function are, in the order of the functions.
+  private var locals: [Entry] = []
+  private var localGroups: [(function: UInt32, range: Range<Int>)] = []
 
   init(_ module: Module) {
-    guard let section = module.customSections.first(where: { $0.name == "name" }) else { return }
+    guard let section = module.customSections.first(where: { $0.name == "name" }), section.range.upperBound < Int(UInt32.max) else {
+      return
+    }
     var reader = BinaryReader(module.bytes.span, range: section.range)
     // A name section is no part of the language: what cannot be read of it names nothing.
     do {
@@ -24,68 +40,114 @@ struct ModuleNames {
         var content = BinaryReader(module.bytes.span, range: range)
         switch identifier {
         case 0:
-          let name = try Self.name(&content)
-          self.module = name.isEmpty ? nil : name
-        case 2:
-          for _ in 0..<(try content.readUInt32LEB128()) {
-            let function = Int(try content.readUInt32LEB128())
-            locals[function] = Self.unique(try Self.map(&content)) { Self.localCount(of: function, in: module) }
-          }
+          let entry = try Self.name(&content, of: 0, module)
+          self.module = entry.isPresent ? entry : nil
+        case 2: try readLocals(&content, module)
         default:
-          if let space = Space(rawValue: identifier) {
-            spaces[space] = Self.unique(try Self.map(&content)) { Self.count(of: space, in: module) }
-          }
+          guard let space = Space(rawValue: identifier) else { continue }
+          let names = Self.unique(try Self.map(&content, module), count: Self.count(of: space, in: module), module)
+          var entries = [Entry](repeating: Entry(), count: names.last.map { Int($0.index) + 1 } ?? 0)
+          for name in names { entries[Int(name.index)] = name }
+          spaces[space] = entries
         }
       }
     } catch {}
+    // Of a function that is listed twice the later names count.
+    localGroups = localGroups.enumerated().sorted { ($0.element.function, $1.offset) < ($1.element.function, $0.offset) }.map(\.element)
+    var previous: UInt32?
+    localGroups.removeAll { group in
+      defer { previous = group.function }
+      return group.function == previous
+    }
   }
 
-  /// `$name`, quoted where needed, or nil.
-  func identifier(_ space: Space, _ index: Int) -> String? { spaces[space]?[index].map(Self.identifier) }
+  /// The name of something, nil if it has none that can be an identifier.
+  @inline(__always)
+  func entry(_ space: Space, _ index: Int) -> Entry? {
+    guard let entries = spaces[space], index < entries.count, entries[index].isPresent else { return nil }
+    return entries[index]
+  }
 
-  func localIdentifier(function: Int, _ index: Int) -> String? { locals[function]?[index].map(Self.identifier) }
+  /// All names of an index space, by index.
+  func entries(_ space: Space) -> [Entry] { spaces[space] ?? [] }
 
-  /// The identifier, or the index as a number.
-  func reference(_ space: Space, _ index: some BinaryInteger) -> String { identifier(space, Int(index)) ?? "\(index)" }
-
-  static func identifier(_ name: String) -> String {
-    name.utf8.allSatisfy(Lexer.isTokenCharacter) ? "$\(name)" : "$\(ModulePrinter.quoted(Array(name.utf8)))"
+  /// The names of the parameters and locals of a function, by index, as far as the last that has one.
+  /// - Complexity: logarithmic in the functions, linear in the function's own locals.
+  func locals(ofFunction function: Int) -> [Entry] {
+    var low = 0
+    var high = localGroups.count
+    while low < high {
+      let middle = (low + high) / 2
+      if Int(localGroups[middle].function) < function { low = middle + 1 } else { high = middle }
+    }
+    guard low < localGroups.count, Int(localGroups[low].function) == function, let last = locals[localGroups[low].range].last else {
+      return []
+    }
+    var entries = [Entry](repeating: Entry(), count: Int(last.index) + 1)
+    for entry in locals[localGroups[low].range] { entries[Int(entry.index)] = entry }
+    return entries
   }
 
   /// The name section that a parser makes of these identifiers, nil if there are none.
-  var encoded: [UInt8]? {
-    func list(_ names: [Int: String]) -> [NameSectionText.Entry] {
-      names.sorted { $0.key < $1.key }.map { NameSectionText.Entry(index: $0.key, name: $0.value) }
+  func encoded(in module: Module) -> [UInt8]? {
+    func list(_ entries: some Sequence<Entry>) -> [NameSectionText.Entry] {
+      entries.filter(\.isPresent).map { NameSectionText.Entry(index: Int($0.index), name: module.bytes[$0.range]) }
     }
     return NameSectionText(
-      module: module, locals: locals.sorted { $0.key < $1.key }.map { (function: $0.key, names: list($0.value)) },
-      spaces: spaces.mapValues(list)
+      module: self.module.map { module.bytes[$0.range] },
+      locals: localGroups.map { (function: Int($0.function), names: list(locals[$0.range])) },
+      spaces: spaces.mapValues { list($0) }
     ).encoded
   }
 
   // MARK: Reading
 
-  private static func name(_ reader: inout BinaryReader) throws(BinaryReadingError) -> String {
-    let byteCount = Int(try reader.readUInt32LEB128())
-    return try reader.readUTF8(byteCount: byteCount)
+  private mutating func readLocals(_ reader: inout BinaryReader, _ module: Module) throws(BinaryReadingError) {
+    for _ in 0..<(try reader.readUInt32LEB128()) {
+      let function = try reader.readUInt32LEB128()
+      let names = Self.unique(try Self.map(&reader, module), count: Self.localCount(of: Int(function), in: module), module)
+      localGroups.append((function, locals.count..<locals.count + names.count))
+      locals += names
+    }
   }
 
-  private static func map(_ reader: inout BinaryReader) throws(BinaryReadingError) -> [(Int, String)] {
-    var names: [(Int, String)] = []
+  private static func name(_ reader: inout BinaryReader, of index: UInt32, _ module: Module) throws(BinaryReadingError) -> Entry {
+    let start = reader.offset
+    let range = try reader.skip(byteCount: Int(try reader.readUInt32LEB128()))
+    let bytes = module.bytes[range]
+    guard bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil else {
+      throw BinaryReadingError(.malformedUTF8, at: start)
+    }
+    return Entry(index: index, start: UInt32(range.lowerBound), byteCount: UInt32(range.count))
+  }
+
+  private static func map(_ reader: inout BinaryReader, _ module: Module) throws(BinaryReadingError) -> [Entry] {
+    var names: [Entry] = []
     for _ in 0..<(try reader.readUInt32LEB128()) {
-      let index = Int(try reader.readUInt32LEB128())
-      names.append((index, try name(&reader)))
+      let index = try reader.readUInt32LEB128()
+      names.append(try name(&reader, of: index, module))
     }
     return names
   }
 
-  /// The names that can be identifiers: of something that is there, said once, not empty.
-  private static func unique(_ names: [(Int, String)], count: () -> Int) -> [Int: String] {
-    let count = count()
-    var seen: [Name: Int] = [:]
-    for (_, name) in names { seen[Name(name), default: 0] += 1 }
-    let usable = names.filter { $0.0 < count && seen[Name($0.1)] == 1 && !$0.1.isEmpty }
-    return Dictionary(usable, uniquingKeysWith: { first, _ in first })
+  /// The names that can be identifiers: of something that is there, said once, not empty. In the order of the indices.
+  private static func unique(_ names: [Entry], count: Int, _ module: Module) -> [Entry] {
+    // Equal names have equal hashes. That two others have would cost both their identifiers, and nothing else.
+    let hashed = names.indices.map { index -> (hash: Int, index: Int) in
+      var hasher = Hasher()
+      for byte in module.bytes[names[index].range] { hasher.combine(byte) }
+      return (hasher.finalize(), index)
+    }.sorted { $0 < $1 }
+    var usable: [Int] = []
+    for (place, item) in hashed.enumerated() {
+      let isTwice = place > 0 && hashed[place - 1].hash == item.hash || place + 1 < hashed.count && hashed[place + 1].hash == item.hash
+      if !isTwice, names[item.index].isPresent, Int(names[item.index].index) < count { usable.append(item.index) }
+    }
+    // Of two names of one thing the first counts.
+    usable.sort { (names[$0].index, $0) < (names[$1].index, $1) }
+    var result: [Entry] = []
+    for index in usable where result.last?.index != names[index].index { result.append(names[index]) }
+    return result
   }
 
   private static func count(of space: Space, in module: Module) -> Int {

@@ -3,22 +3,18 @@ import WebAssembly
 
 /// Functions and expressions.
 extension ModulePrinter {
-  mutating func printFunction(_ body: FunctionBody, _ index: Int) throws(WasmParseError) {
+  mutating func printFunction(_ body: FunctionBody, _ index: Int) throws {
     let type = module.functionTypeIndices[index]
-    line("(func\(named(.function, index)) (type \(names.reference(.type, type)))\(parameters(ofFunction: index, type: type))")
+    locals = names.locals(ofFunction: index)
+    defer { locals = [] }
+    beginLine()
+    output.text("(func")
+    try identifier(.function, index)
+    try typeUse(type)
+    try parameters(ofType: type, at: body.codeRange.lowerBound)
+    try endLine(at: body.codeRange.lowerBound)
     indentation += 1
-    var local = Int(type) < module.types.count ? module.types[Int(type)].parameters.count : 0
-    for group in body.locals where group.count > 0 {
-      guard (local..<(local + Int(group.count))).contains(where: { names.localIdentifier(function: index, $0) != nil }) else {
-        line("(local" + String(repeating: " \(group.type)", count: Int(group.count)) + ")")
-        local += Int(group.count)
-        continue
-      }
-      for _ in 0..<group.count {
-        line("(local" + (names.localIdentifier(function: index, local).map { " \($0)" } ?? "") + " \(group.type))")
-        local += 1
-      }
-    }
+    try printLocals(body, first: Int(type) < module.types.count ? module.types[Int(type)].parameters.count : 0)
     var reader = module.instructions(of: body)
     let base = indentation
     while let instruction = try reader.next() {
@@ -27,126 +23,222 @@ extension ModulePrinter {
         // The end of the body is the parenthesis.
         if indentation == base { continue }
         indentation -= 1
-        line("end")
-      case .else:
-        indentation = max(base, indentation - 1)
-        line("else")
-        indentation += 1
-      case .block, .loop, .if:
-        line(describe(instruction, reader, function: index))
-        indentation += 1
-      default: line(describe(instruction, reader, function: index))
+      case .else: indentation = max(base, indentation - 1)
+      default: break
+      }
+      beginLine()
+      try printInstruction(instruction, reader)
+      try endLine(at: instruction.offset)
+      switch instruction.opcode {
+      case .block, .loop, .if, .else: indentation += 1
+      default: break
       }
     }
     indentation = base - 1
-    line(")")
+    beginLine()
+    output.byte(UInt8(ascii: ")"))
+    try endLine(at: body.codeRange.upperBound)
   }
 
-  /// The instructions of an expression, each folded, without the `end`.
-  func instructions(_ expression: ConstantExpression) throws(WasmParseError) -> String {
+  private mutating func printLocals(_ body: FunctionBody, first: Int) throws {
+    var local = first
+    let offset = body.codeRange.lowerBound
+    for group in body.locals where group.count > 0 {
+      let type = Array(group.type.description.utf8)
+      let end = local + Int(group.count)
+      let areNamed = (local..<end).contains { localEntry($0) != nil }
+      if !areNamed {
+        beginLine()
+        output.text("(local")
+      }
+      for index in local..<end {
+        if areNamed {
+          beginLine()
+          output.text("(local")
+          if let entry = localEntry(index) {
+            output.byte(UInt8(ascii: " "))
+            try identifier(entry)
+          }
+        }
+        output.byte(UInt8(ascii: " "))
+        output.raw(type)
+        if areNamed {
+          output.byte(UInt8(ascii: ")"))
+          try endLine(at: offset)
+        } else {
+          try output.drain(at: offset)
+        }
+      }
+      if !areNamed {
+        output.byte(UInt8(ascii: ")"))
+        try endLine(at: offset)
+      }
+      local = end
+    }
+  }
+
+  /// The instructions of an expression, without the `end`, a blank in front of each.
+  mutating func printExpression(_ expression: ConstantExpression) throws {
     var reader = module.instructions(of: expression)
-    var parts: [String] = []
     while let instruction = try reader.next() {
       if instruction.opcode == .end { break }
-      parts.append(describe(instruction, reader, function: -1))
+      output.byte(UInt8(ascii: " "))
+      try printInstruction(instruction, reader)
+      try output.drain(at: instruction.offset)
     }
-    return parts.joined(separator: " ")
   }
-
-  func expression(_ expression: ConstantExpression) throws(WasmParseError) -> String { try instructions(expression) }
 
   /// One instruction with its immediates.
-  func describe(_ instruction: Instruction, _ reader: InstructionReader, function: Int) -> String {
-    let information = instruction.opcode.information
-    let operands: String
+  private mutating func printInstruction(_ instruction: Instruction, _ reader: InstructionReader) throws {
+    let row = Self.rows[Int(instruction.opcode.rawValue)]
+    output.raw(row.mnemonic)
     switch instruction.immediates {
-    case .none: operands = ""
-    case .block(let type): operands = blockType(type)
-    case .label(let label): operands = "\(label)"
-    case .labelTable(let table): operands = reader.labels(of: table).map { "\($0)" }.joined(separator: " ")
-    case .index(let index): operands = self.index(index, information.immediates, function: function)
+    case .none: break
+    case .block(let type): try blockType(type, at: instruction.offset)
+    case .label(let label): number(label)
+    case .labelTable(let table):
+      try reader.forEachLabel(of: table) { (label) throws in
+        number(label)
+        try output.drain(at: instruction.offset)
+      }
+    case .index(let index): try self.index(index, row.immediates)
     case .callIndirect(let type, let table):
-      operands = (table == 0 ? "" : names.reference(.table, table) + " ") + "(type \(names.reference(.type, type)))"
+      if table != 0 { try reference(.table, table) }
+      try typeUse(type)
     case .pair(let destination, let source):
-      let space: ModuleNames.Space = information.immediates == .tablePair ? .table : .memory
-      operands = destination == 0 && source == 0 ? "" : "\(names.reference(space, destination)) \(names.reference(space, source))"
+      guard destination != 0 || source != 0 else { break }
+      let space: ModuleNames.Space = row.immediates == .tablePair ? .table : .memory
+      try reference(space, destination)
+      try reference(space, source)
     case .segment(let segment, let destination):
-      let isTable = information.immediates == .elementTable
-      let target = destination == 0 ? "" : names.reference(isTable ? .table : .memory, destination) + " "
-      operands = target + names.reference(isTable ? .element : .data, segment)
-    case .memoryArgument(let argument): operands = memoryArgument(argument, information)
+      let isTable = row.immediates == .elementTable
+      if destination != 0 { try reference(isTable ? .table : .memory, destination) }
+      try reference(isTable ? .element : .data, segment)
+    case .memoryArgument(let argument): try memoryArgument(argument, row)
     case .memoryArgumentLane(let argument, let lane):
-      let prefix = memoryArgument(argument, information)
-      operands = prefix + (prefix.isEmpty ? "" : " ") + "\(lane)"
+      try memoryArgument(argument, row)
+      number(lane)
     case .memoryProtection(let memory, let protection):
-      operands = memoryPrefix(memory) + ["none", "read", "readwrite"][Int(min(protection, 2))]
-    case .lane(let lane): operands = "\(lane)"
-    case .shuffle(let lanes): operands = (0..<16).map { "\(lanes.byte(at: $0))" }.joined(separator: " ")
-    case .i32(let value): operands = "\(value)"
-    case .i64(let value): operands = "\(value)"
-    case .f32(let bits): operands = Self.float(Float(bitPattern: bits), payload: UInt64(bits & 0x7F_FFFF), canonical: 0x40_0000)
+      if memory != 0 { try reference(.memory, memory) }
+      output.text([" none", " read", " readwrite"][Int(min(protection, 2))])
+    case .lane(let lane): number(lane)
+    case .shuffle(let lanes): for index in 0..<16 { number(lanes.byte(at: index)) }
+    case .i32(let value):
+      output.byte(UInt8(ascii: " "))
+      output.decimal(value)
+    case .i64(let value):
+      output.byte(UInt8(ascii: " "))
+      output.decimal(value)
+    case .f32(let bits): float(Float(bitPattern: bits), payload: UInt64(bits & 0x7F_FFFF), canonical: 0x40_0000)
     case .f64(let bits):
-      operands = Self.float(Double(bitPattern: bits), payload: bits & 0xF_FFFF_FFFF_FFFF, canonical: 0x8_0000_0000_0000)
+      float(Double(bitPattern: bits), payload: bits & 0xF_FFFF_FFFF_FFFF, canonical: 0x8_0000_0000_0000)
     case .v128(let bits):
-      let lanes = [bits.low, bits.low >> 32, bits.high, bits.high >> 32].map { "0x" + String($0 & 0xFFFF_FFFF, radix: 16) }
-      operands = "i32x4 " + lanes.joined(separator: " ")
-    case .referenceType(let type): operands = type == .funcref ? "func" : type == .memref ? "mem" : "extern"
-    case .selectTypes(let count, let first):
-      operands =
-        count == 1 ? "(result \(first))" : "(result\(selectTypes(count, at: instruction.offset).map { " \($0)" }.joined()))"
+      output.text(" i32x4")
+      for lane in [bits.low, bits.low >> 32, bits.high, bits.high >> 32] {
+        output.byte(UInt8(ascii: " "))
+        output.hexadecimal(lane & 0xFFFF_FFFF)
+      }
+    case .referenceType(let type): output.text(type == .funcref ? " func" : type == .memref ? " mem" : " extern")
+    case .selectTypes(let count, let first): try selectTypes(count, first, at: instruction.offset)
     }
-    return operands.isEmpty ? information.mnemonic : "\(information.mnemonic) \(operands)"
   }
 
-  /// The types of a `select` that has not one of them, which no valid one has.
-  private func selectTypes(_ count: UInt32, at offset: Int) -> [ValueType] {
-    var reader = BinaryReader(module.bytes.span, range: offset..<module.bytes.count)
-    // The instruction was decoded before: its opcode, the count, a byte for each type.
-    guard (try? reader.readByte()) != nil, (try? reader.readUInt32LEB128()) == count else { return [] }
-    return (0..<count).compactMap { _ in (try? reader.readByte()).flatMap(ValueType.init(rawValue:)) }
+  // MARK: Immediates
+
+  private mutating func number(_ value: some UnsignedInteger & FixedWidthInteger) {
+    output.byte(UInt8(ascii: " "))
+    output.decimal(value)
   }
 
-  private func index(_ index: UInt32, _ kind: ImmediatesKind, function: Int) -> String {
+  /// The types of a `select`: one, but for a module that is not valid.
+  private mutating func selectTypes(_ count: UInt32, _ first: ValueType, at offset: Int) throws {
+    output.text(" (result")
+    if count == 1 {
+      output.text(" \(first)")
+    } else {
+      let bytes = module.bytes
+      var reader = BinaryReader(bytes.span, range: offset..<bytes.count)
+      // The instruction was decoded before: its opcode, the count, a byte for each type.
+      _ = try reader.readByte()
+      for _ in 0..<(try reader.readUInt32LEB128()) {
+        if let type = ValueType(rawValue: try reader.readByte()) { output.text(" \(type)") }
+        try output.drain(at: offset)
+      }
+    }
+    output.byte(UInt8(ascii: ")"))
+  }
+
+  private mutating func index(_ index: UInt32, _ kind: ImmediatesKind) throws {
     switch kind {
-    case .function: names.reference(.function, index)
-    case .global: names.reference(.global, index)
-    case .table: index == 0 ? "" : names.reference(.table, index)
-    case .memory: index == 0 ? "" : names.reference(.memory, index)
-    case .element: names.reference(.element, index)
-    case .data: names.reference(.data, index)
-    case .local: names.localIdentifier(function: function, Int(index)) ?? "\(index)"
-    default: "\(index)"
+    case .function: try reference(.function, index)
+    case .global: try reference(.global, index)
+    case .table: if index != 0 { try reference(.table, index) }
+    case .memory: if index != 0 { try reference(.memory, index) }
+    case .element: try reference(.element, index)
+    case .data: try reference(.data, index)
+    case .local:
+      guard let entry = localEntry(Int(index)) else { return number(index) }
+      output.byte(UInt8(ascii: " "))
+      try identifier(entry)
+    default: number(index)
     }
   }
 
-  private func memoryPrefix(_ memory: UInt32) -> String { memory == 0 ? "" : names.reference(.memory, memory) + " " }
-
-  private func memoryArgument(_ argument: MemoryArgument, _ information: OpcodeInformation) -> String {
-    var parts: [String] = argument.isReference ? ["memref"] : []
-    if argument.memory != 0 { parts.append(names.reference(.memory, argument.memory)) }
-    if argument.offset != 0 { parts.append("offset=\(argument.offset)") }
-    if argument.alignmentLog2 != information.naturalAlignmentLog2 {
-      parts.append("align=\(UInt64(1) << UInt64(min(argument.alignmentLog2, 63)))")
+  private mutating func memoryArgument(_ argument: MemoryArgument, _ row: Row) throws {
+    if argument.isReference { output.text(" memref") }
+    if argument.memory != 0 { try reference(.memory, argument.memory) }
+    if argument.offset != 0 {
+      output.text(" offset=")
+      output.decimal(argument.offset)
     }
-    return parts.joined(separator: " ")
+    if argument.alignmentLog2 != row.naturalAlignmentLog2 {
+      output.text(" align=")
+      output.decimal(UInt64(1) << UInt64(min(argument.alignmentLog2, 63)))
+    }
   }
 
-  private func blockType(_ type: BlockType) -> String {
+  private mutating func blockType(_ type: BlockType, at offset: Int) throws {
     switch type {
-    case .empty: ""
-    case .value(let type): "(result \(type))"
+    case .empty: break
+    case .value(let type): output.text(" (result \(type))")
     case .type(let index):
-      "(type \(names.reference(.type, index)))" + (Int(index) < module.types.count ? signature(module.types[Int(index)]) : "")
+      try typeUse(index)
+      if Int(index) < module.types.count { try signature(module.types[Int(index)], at: offset) }
     }
   }
 
   /// The shortest decimal that reads back to the same bits; NaNs with their payload.
-  private static func float<Value: BinaryFloatingPoint & CustomStringConvertible>(
-    _ value: Value, payload: UInt64, canonical: UInt64
-  ) -> String {
-    let sign = value.sign == .minus ? "-" : ""
-    if value.isNaN { return payload == canonical ? sign + "nan" : sign + "nan:0x" + String(payload, radix: 16) }
-    if value.isInfinite { return sign + "inf" }
-    return value.description
+  private mutating func float(_ value: some BinaryFloatingPoint & CustomStringConvertible, payload: UInt64, canonical: UInt64) {
+    output.byte(UInt8(ascii: " "))
+    guard !value.isFinite else {
+      output.text(value.description)
+      return
+    }
+    if value.sign == .minus { output.byte(UInt8(ascii: "-")) }
+    output.text(value.isNaN ? "nan" : "inf")
+    guard value.isNaN, payload != canonical else { return }
+    output.byte(UInt8(ascii: ":"))
+    output.hexadecimal(payload)
   }
+
+  // MARK: The instruction table
+
+  /// What printing needs to know of an opcode.
+  struct Row {
+    var mnemonic: [UInt8] = []
+    var immediates = ImmediatesKind.none
+    var naturalAlignmentLog2: UInt8 = 0
+  }
+
+  /// By the opcode's raw value.
+  private static let rows: [Row] = {
+    var rows = [Row](repeating: Row(), count: Int(Opcode.allCases.map(\.rawValue).max() ?? 0) + 1)
+    for opcode in Opcode.allCases {
+      let information = opcode.information
+      rows[Int(opcode.rawValue)] = Row(
+        mnemonic: Array(information.mnemonic.utf8), immediates: information.immediates,
+        naturalAlignmentLog2: information.naturalAlignmentLog2)
+    }
+    return rows
+  }()
 }

@@ -3,172 +3,211 @@ import WebAssembly
 /// Writes a module in the text format, one instruction a line, so that reading it back gives the same binary.
 ///
 /// Custom sections become `@custom` annotations; the name section becomes identifiers, and an annotation only where these do not
-/// say all of it. What a text cannot say is lost: see the room's page.
+/// say all of it. What a text cannot say is lost: see the room's page. The text goes out as it is made, see ``TextOutput``.
 struct ModulePrinter {
-  /// A text is at most this long: a few bytes of binary can declare fifty thousand locals.
+  /// The longest text, besides 64 bytes for each byte of the module: a few bytes can declare fifty thousand locals.
   private static let byteCountMax = 1 << 30
   private static let localCountMax = 50_000
+  /// Blocks may nest a hundred thousand deep. Each level is indented against the one around it up to this; the next one begins at
+  /// the left again, so that indentation costs a bounded number of bytes a line.
+  private static let indentationPeriod = 24
+  private static let blanks = [UInt8](repeating: UInt8(ascii: " "), count: 2 * indentationPeriod)
 
   let module: Module
   private let withCustomSections: Bool
   let names: ModuleNames
-  private(set) var text = ""
+  var output: TextOutput
   var indentation = 0
+  /// The names of the parameters and locals of the function that is printed.
+  var locals: [ModuleNames.Entry] = []
 
-  static func print(_ module: Module, withCustomSections: Bool) throws(WasmParseError) -> String {
-    var printer = ModulePrinter(module: module, withCustomSections: withCustomSections)
+  static func print(_ module: Module, withCustomSections: Bool, to sink: @escaping ([UInt8]) throws -> Void) throws {
+    var printer = ModulePrinter(module: module, withCustomSections: withCustomSections, sink)
     try printer.printModule()
-    return printer.text
+    try printer.output.flush(at: module.bytes.count)
   }
 
-  private init(module: Module, withCustomSections: Bool) {
+  private init(module: Module, withCustomSections: Bool, _ sink: @escaping ([UInt8]) throws -> Void) {
     self.module = module
     self.withCustomSections = withCustomSections
     names = ModuleNames(module)
+    output = TextOutput(byteCountMax: Self.byteCountMax + 64 * module.bytes.count, sink: sink)
   }
 
-  mutating func line(_ content: String) {
-    for _ in 0..<indentation { text += "  " }
-    text += content
-    text += "\n"
+  mutating func beginLine() { output.raw(Self.blanks[..<(2 * (indentation % Self.indentationPeriod))]) }
+
+  /// - Parameter offset: where in the binary this line comes from.
+  mutating func endLine(at offset: Int) throws {
+    output.byte(0x0A)
+    try output.drain(at: offset)
   }
 
   // MARK: The module
 
-  private mutating func printModule() throws(WasmParseError) {
-    line("(module" + (names.module.map { " " + ModuleNames.identifier($0) } ?? ""))
+  private mutating func printModule() throws {
+    for body in module.functionBodies where body.localCount > Self.localCountMax {
+      throw WasmParseError(
+        "too many locals: \(body.localCount), a text lists at most \(Self.localCountMax)", at: body.codeRange.lowerBound)
+    }
+    output.text("(module")
+    if let name = names.module {
+      output.byte(UInt8(ascii: " "))
+      try identifier(name)
+    }
+    try endLine(at: 0)
     indentation += 1
     for (index, type) in module.types.enumerated() {
-      line("(type\(named(.type, index)) (func\(signature(type))))")
+      beginLine()
+      output.text("(type")
+      try identifier(.type, index)
+      output.text(" (func")
+      try signature(type, at: 0)
+      output.text("))")
+      try endLine(at: 0)
     }
-    printImports()
+    try printImports()
+    try printDefinitions()
+    for export in module.exports { try printExport(export) }
+    if let start = module.startFunction {
+      beginLine()
+      output.text("(start")
+      try reference(.function, start)
+      output.byte(UInt8(ascii: ")"))
+      try endLine(at: 0)
+    }
+    for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
+    for (offset, body) in module.functionBodies.enumerated() { try printFunction(body, module.importedFunctionCount + offset) }
+    for (index, segment) in module.dataSegments.enumerated() { try printData(segment, index) }
+    if withCustomSections { try printCustomSections() }
+    indentation -= 1
+    output.byte(UInt8(ascii: ")"))
+    try endLine(at: module.bytes.count)
+  }
+
+  /// Tables, memories and globals.
+  private mutating func printDefinitions() throws {
     for (offset, initializer) in module.tableInitializers.enumerated() {
       let index = module.importedTableCount + offset
+      beginLine()
+      output.text("(table")
+      try identifier(.table, index)
+      output.text(" \(Self.tableType(module.tables[index]))")
       // The initial value of every element, where it is not null.
-      let value = try initializer.map { initializer throws(WasmParseError) in try instructions(initializer) } ?? ""
-      line("(table\(named(.table, index)) \(tableType(module.tables[index]))\(value.isEmpty ? "" : " " + value))")
+      if let initializer { try printExpression(initializer) }
+      output.byte(UInt8(ascii: ")"))
+      try endLine(at: 0)
     }
     for index in module.importedMemoryCount..<module.memories.count {
-      line("(memory\(named(.memory, index)) \(Self.memoryType(module.memories[index])))")
+      beginLine()
+      output.text("(memory")
+      try identifier(.memory, index)
+      output.text(" \(Self.memoryType(module.memories[index])))")
+      try endLine(at: 0)
     }
     for (offset, initializer) in module.globalInitializers.enumerated() {
       let index = module.importedGlobalCount + offset
-      line("(global\(named(.global, index)) \(globalType(module.globals[index])) \(try expression(initializer)))")
+      beginLine()
+      output.text("(global")
+      try identifier(.global, index)
+      output.text(" \(Self.globalType(module.globals[index]))")
+      try printExpression(initializer)
+      output.byte(UInt8(ascii: ")"))
+      try endLine(at: 0)
     }
-    for export in module.exports { line("(export \(Self.quoted(export.name.string)) \(externalReference(export)))") }
-    if let start = module.startFunction { line("(start \(names.reference(.function, start)))") }
-    for (index, segment) in module.elementSegments.enumerated() { try printElement(segment, index) }
-    for (offset, body) in module.functionBodies.enumerated() {
-      guard body.localCount <= Self.localCountMax else {
-        throw WasmParseError(
-          "too many locals: \(body.localCount), a text lists at most \(Self.localCountMax)", at: body.codeRange.lowerBound)
-      }
-      guard text.utf8.count < Self.byteCountMax else {
-        throw WasmParseError("the text would be longer than 1 GiB", at: body.codeRange.lowerBound)
-      }
-      try printFunction(body, module.importedFunctionCount + offset)
-    }
-    for (index, segment) in module.dataSegments.enumerated() { try printData(segment, index) }
-    if withCustomSections { printCustomSections() }
-    indentation -= 1
-    line(")")
   }
 
-  func named(_ space: ModuleNames.Space, _ index: Int) -> String { names.identifier(space, index).map { " \($0)" } ?? "" }
-
-  private mutating func printImports() {
+  private mutating func printImports() throws {
     var function = 0, table = 0, memory = 0, global = 0
     for entry in module.imports {
-      let description: String
+      beginLine()
+      output.text("(import ")
+      try output.quotedName(entry.module.string, at: entry.offset)
+      output.byte(UInt8(ascii: " "))
+      try output.quotedName(entry.name.string, at: entry.offset)
       switch entry.kind {
       case .function(let type):
-        description =
-          "(func\(named(.function, function)) (type \(names.reference(.type, type)))\(parameters(ofFunction: function, type: type)))"
+        locals = names.locals(ofFunction: function)
+        output.text(" (func")
+        try identifier(.function, function)
+        try typeUse(type)
+        try parameters(ofType: type, at: entry.offset)
+        locals = []
         function += 1
       case .table(let type):
-        description = "(table\(named(.table, table)) \(tableType(type)))"
+        output.text(" (table")
+        try identifier(.table, table)
+        output.text(" \(Self.tableType(type))")
         table += 1
       case .memory(let type):
-        description = "(memory\(named(.memory, memory)) \(Self.memoryType(type)))"
+        output.text(" (memory")
+        try identifier(.memory, memory)
+        output.text(" \(Self.memoryType(type))")
         memory += 1
       case .global(let type):
-        description = "(global\(named(.global, global)) \(globalType(type)))"
+        output.text(" (global")
+        try identifier(.global, global)
+        output.text(" \(Self.globalType(type))")
         global += 1
       }
-      line("(import \(Self.quoted(entry.module.string)) \(Self.quoted(entry.name.string)) \(description))")
+      output.text("))")
+      try endLine(at: entry.offset)
     }
   }
 
-  private func externalReference(_ export: Export) -> String {
-    switch export.kind {
-    case .function: "(func \(names.reference(.function, export.index)))"
-    case .table: "(table \(names.reference(.table, export.index)))"
-    case .memory: "(memory \(names.reference(.memory, export.index)))"
-    case .global: "(global \(names.reference(.global, export.index)))"
-    }
+  private mutating func printExport(_ export: Export) throws {
+    beginLine()
+    output.text("(export ")
+    try output.quotedName(export.name.string, at: export.offset)
+    let (word, space): (String, ModuleNames.Space) =
+      switch export.kind {
+      case .function: (" (func", .function)
+      case .table: (" (table", .table)
+      case .memory: (" (memory", .memory)
+      case .global: (" (global", .global)
+      }
+    output.text(word)
+    try reference(space, export.index)
+    output.text("))")
+    try endLine(at: export.offset)
   }
-
-  // MARK: Types
-
-  func signature(_ type: FunctionType) -> String {
-    let parameters = type.parameters.isEmpty ? "" : " (param \(list(type.parameters)))"
-    return parameters + (type.results.isEmpty ? "" : " (result \(list(type.results)))")
-  }
-
-  private func list(_ types: [ValueType]) -> String { types.map(\.description).joined(separator: " ") }
-
-  /// The signature beside a type use; parameters one by one where any has a name.
-  func parameters(ofFunction function: Int, type: UInt32) -> String {
-    guard Int(type) < module.types.count else { return "" }
-    let type = module.types[Int(type)]
-    guard type.parameters.indices.contains(where: { names.localIdentifier(function: function, $0) != nil }) else {
-      return signature(type)
-    }
-    let parameters = type.parameters.enumerated().map { index, type in
-      " (param" + (names.localIdentifier(function: function, index).map { " \($0)" } ?? "") + " \(type))"
-    }
-    return parameters.joined() + (type.results.isEmpty ? "" : " (result \(list(type.results)))")
-  }
-
-  private func tableType(_ type: TableType) -> String {
-    (type.addressType == .i64 ? "i64 " : "") + Self.limits(type.limits) + " \(type.elementType)"
-  }
-
-  private static func limits(_ limits: Limits) -> String { "\(limits.minimum)" + (limits.maximum.map { " \($0)" } ?? "") }
-
-  /// `i64 virtual 16 1024 shared (pagesize 1) (readonly 4)`, without what is the default.
-  static func memoryType(_ type: MemoryType) -> String {
-    var text = type.addressType == .i64 ? "i64 " : ""
-    if type.attributes.isVirtual { text += "virtual " }
-    text += limits(type.limits)
-    if type.isShared { text += " shared" }
-    if type.pageByteCountLog2 != 16 { text += " (pagesize \(UInt64(1) << UInt64(min(type.pageByteCountLog2, 63))))" }
-    for (word, count) in [
-      ("noaccess", type.attributes.noAccess), ("readonly", type.attributes.readOnly), ("mappable", type.attributes.mappable),
-    ] { text += count.map { " (\(word) \($0))" } ?? "" }
-    return text
-  }
-
-  private func globalType(_ type: GlobalType) -> String { type.isMutable ? "(mut \(type.valueType))" : "\(type.valueType)" }
 
   // MARK: Segments
 
-  private mutating func printElement(_ segment: ElementSegment, _ index: Int) throws(WasmParseError) {
-    var parts = "(elem\(named(.element, index))"
+  private mutating func printElement(_ segment: ElementSegment, _ index: Int) throws {
+    beginLine()
+    output.text("(elem")
+    try identifier(.element, index)
     switch segment.mode {
     case .passive: break
-    case .declarative: parts += " declare"
+    case .declarative: output.text(" declare")
     case .active(let table, let offset):
-      if isTableWritten(segment) { parts += " (table \(names.reference(.table, table)))" }
-      parts += " (offset \(try instructions(offset)))"
+      if isTableWritten(segment) {
+        output.text(" (table")
+        try reference(.table, table)
+        output.byte(UInt8(ascii: ")"))
+      }
+      output.text(" (offset")
+      try printExpression(offset)
+      output.byte(UInt8(ascii: ")"))
     }
     switch segment.items {
-    case .functions(let functions): parts += " func" + functions.map { " " + names.reference(.function, $0) }.joined()
+    case .functions(let functions):
+      output.text(" func")
+      for function in functions {
+        try reference(.function, function)
+        try output.drain(at: segment.offset)
+      }
     case .expressions(let expressions):
-      parts += " \(segment.type)"
-      for item in expressions { parts += " (item \(try instructions(item)))" }
+      output.text(" \(segment.type)")
+      for item in expressions {
+        output.text(" (item")
+        try printExpression(item)
+        output.byte(UInt8(ascii: ")"))
+        try output.drain(at: segment.offset)
+      }
     }
-    line(parts + ")")
+    output.byte(UInt8(ascii: ")"))
+    try endLine(at: segment.offset)
   }
 
   /// The short forms (flags 0 and 4) leave table 0 unsaid.
@@ -176,13 +215,24 @@ struct ModulePrinter {
     segment.offset < module.bytes.count && module.bytes[segment.offset] & 2 != 0
   }
 
-  private mutating func printData(_ segment: DataSegment, _ index: Int) throws(WasmParseError) {
-    var parts = "(data\(named(.data, index))"
+  private mutating func printData(_ segment: DataSegment, _ index: Int) throws {
+    beginLine()
+    output.text("(data")
+    try identifier(.data, index)
     if case .active(let memory, let offset) = segment.mode {
-      if memory != 0 { parts += " (memory \(names.reference(.memory, memory)))" }
-      parts += " (offset \(try instructions(offset)))"
+      if memory != 0 {
+        output.text(" (memory")
+        try reference(.memory, memory)
+        output.byte(UInt8(ascii: ")"))
+      }
+      output.text(" (offset")
+      try printExpression(offset)
+      output.byte(UInt8(ascii: ")"))
     }
-    line(parts + " " + Self.quoted(Array(module.contents(of: segment))) + ")")
+    output.byte(UInt8(ascii: " "))
+    try output.quoted(module.contents(of: segment), at: segment.offset)
+    output.byte(UInt8(ascii: ")"))
+    try endLine(at: segment.offset)
   }
 
   // MARK: Custom sections
@@ -191,12 +241,12 @@ struct ModulePrinter {
     let nameSections = module.customSections.filter { $0.name == "name" }
     // The identifiers say all: one name section, behind the known sections, no different from what they give.
     guard nameSections.count == 1, let section = nameSections.first, precedingSection(section) == lastKnownSection,
-      let encoded = names.encoded, module.bytes[section.range].elementsEqual(encoded)
+      let encoded = names.encoded(in: module), module.bytes[section.range].elementsEqual(encoded)
     else { return module.customSections }
     return module.customSections.filter { $0.name != "name" }
   }
 
-  private mutating func printCustomSections() {
+  private mutating func printCustomSections() throws {
     let last = lastKnownSection
     let words = Dictionary(uniqueKeysWithValues: CustomSectionText.sectionIdentifiers.map { ($1, $0) })
     let printed = printedCustomSections()
@@ -212,7 +262,13 @@ struct ModulePrinter {
       } else {
         place = ""
       }
-      line("(@custom \(Self.quoted(section.name))\(place) \(Self.quoted(Array(module.bytes[section.range]))))")
+      beginLine()
+      output.text("(@custom ")
+      try output.quotedName(section.name, at: section.range.lowerBound)
+      output.text("\(place) ")
+      try output.quoted(module.bytes[section.range], at: section.range.lowerBound)
+      output.byte(UInt8(ascii: ")"))
+      try endLine(at: section.range.lowerBound)
     }
   }
 
@@ -233,41 +289,5 @@ struct ModulePrinter {
   private func precedingSection(_ section: CustomSection) -> UInt8 {
     guard let index = knownSections.firstIndex(where: { $0.identifier == section.precedingSection }) else { return 0 }
     return knownSections[...index].last { $0.hasEntries }?.identifier ?? 0
-  }
-
-  // MARK: Strings
-
-  static func quoted(_ text: String) -> String {
-    let bytes = Array(text.utf8)
-    // Names stay readable: only what a string cannot hold is escaped.
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7F: result += escape(UInt8(scalar.value))
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return bytes.isEmpty ? "\"\"" : result + "\""
-  }
-
-  /// Bytes as a string of printable ASCII and escapes.
-  static func quoted(_ bytes: [UInt8]) -> String {
-    var result = "\""
-    for byte in bytes {
-      switch byte {
-      case UInt8(ascii: "\""): result += "\\\""
-      case UInt8(ascii: "\\"): result += "\\\\"
-      case 0x20..<0x7F: result.unicodeScalars.append(Unicode.Scalar(byte))
-      default: result += escape(byte)
-      }
-    }
-    return result + "\""
-  }
-
-  private static func escape(_ byte: UInt8) -> String {
-    let digits = Array("0123456789abcdef")
-    return "\\\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
   }
 }

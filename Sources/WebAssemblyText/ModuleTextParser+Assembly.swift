@@ -50,12 +50,12 @@ extension ModuleTextParser {
   /// Everything that has an identifier.
   private var names: NameSectionText {
     func list(_ space: IndexSpace) -> [NameSectionText.Entry] {
-      space.names.sorted { $0.key < $1.key }.map { NameSectionText.Entry(index: $0.key, name: $0.value) }
+      space.names.sorted { $0.key < $1.key }.map { NameSectionText.Entry(index: $0.key, name: Array($0.value.utf8)[...]) }
     }
     return NameSectionText(
-      module: moduleName,
+      module: moduleName.map { Array($0.utf8)[...] },
       locals: localNames.map {
-        (function: $0.function, names: $0.names.map { NameSectionText.Entry(index: $0.index, name: $0.name) })
+        (function: $0.function, names: $0.names.map { NameSectionText.Entry(index: $0.index, name: Array($0.name.utf8)[...]) })
       },
       spaces: [
         .function: list(functionSpace), .type: list(typeSpace), .table: list(tableSpace), .memory: list(memorySpace),

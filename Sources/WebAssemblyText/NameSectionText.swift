@@ -5,13 +5,14 @@
 struct NameSectionText {
   struct Entry {
     var index: Int
-    var name: String
+    /// UTF-8.
+    var name: ArraySlice<UInt8>
   }
 
   /// The number of the subsection.
   enum Space: UInt8, CaseIterable { case function = 1, type = 4, table, memory, global, element, data }
 
-  var module: String?
+  var module: ArraySlice<UInt8>?
   /// In the order of the functions.
   var locals: [(function: Int, names: [Entry])]
   /// Each in the order of the indices.
@@ -26,7 +27,7 @@ struct NameSectionText {
     }
     if let module {
       var content = ByteWriter()
-      content.name(module)
+      content.vector(module)
       subsection(0, content)
     }
     func list(_ space: Space) {
@@ -56,7 +57,7 @@ extension ByteWriter {
     unsigned(entries.count)
     for entry in entries {
       unsigned(entry.index)
-      name(entry.name)
+      vector(entry.name)
     }
   }
 }
