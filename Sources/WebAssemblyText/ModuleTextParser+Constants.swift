@@ -21,7 +21,7 @@ extension ModuleTextParser {
     do {
       value = try read(cursor.slice(token))
     } catch {
-      throw cursor.error("constant out of range: \(cursor.text(token)) is no \(type)", at: token)
+      throw cursor.error("constant out of range: \(cursor.shown(token)) is no \(type)", at: token)
     }
     guard let value else {
       let isPattern = cursor.isKeyword("nan:canonical") || cursor.isKeyword("nan:arithmetic")
@@ -29,7 +29,7 @@ extension ModuleTextParser {
       {
         throw cursor.unexpected("an \(type) number")
       }
-      throw cursor.error("unknown operator \(cursor.text(token))", at: token)
+      throw cursor.error("unknown operator \(cursor.shown(token))", at: token)
     }
     cursor.index += 1
     return value

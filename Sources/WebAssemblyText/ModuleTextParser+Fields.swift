@@ -85,7 +85,9 @@ extension ModuleTextParser {
     case "table": addExport(name, at: field, .table, try parseIndex(tableSpace))
     case "memory": addExport(name, at: field, .memory, try parseIndex(memorySpace))
     case "global": addExport(name, at: field, .global, try parseIndex(globalSpace))
-    default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected func, table, memory or global", at: keyword)
+    default:
+      throw cursor.notSupported(keyword)
+        ?? cursor.error("unexpected token \(cursor.shown(keyword)): expected func, table, memory or global", at: keyword)
     }
     try cursor.expectClose()
   }

@@ -17,7 +17,7 @@ extension ModuleTextParser {
     functions.unsigned(use.index)
 
     var body = FunctionTextBody()
-    try addParameters(use.names, to: &body)
+    try addParameters(use, to: &body)
     var locals: [(type: ValueTypeText, count: Int)] = []
     while cursor.takeOpen("local") {
       func add(_ type: ValueTypeText) {
@@ -26,7 +26,7 @@ extension ModuleTextParser {
       if cursor.kind() == .identifier {
         let token = cursor.token()
         let name = try cursor.takeIdentifier()
-        guard body.locals.add(name) else { throw cursor.error("duplicate local \(cursor.text(token))", at: token) }
+        guard body.locals.add(name) else { throw cursor.error("duplicate local \(cursor.shown(token))", at: token) }
         add(try expectValueType())
       } else {
         while cursor.kind() != .rightParenthesis {
@@ -54,8 +54,9 @@ extension ModuleTextParser {
     codes.vector(code)
   }
 
-  private func addParameters(_ names: [String?], to body: inout FunctionTextBody) throws(TextFormatError) {
-    for name in names {
+  private func addParameters(_ use: TypeUse, to body: inout FunctionTextBody) throws(TextFormatError) {
+    guard !use.names.isEmpty else { return body.locals.addUnnamed(use.signature.parameters.count) }
+    for name in use.names {
       guard body.locals.add(name) else { throw cursor.error("duplicate local $\(name ?? "")", at: cursor.token()) }
     }
   }
@@ -80,17 +81,63 @@ extension ModuleTextParser {
   mutating func parseFoldedConstant() throws(TextFormatError) -> ByteWriter {
     guard cursor.kind() == .leftParenthesis else { throw cursor.unexpected("an expression") }
     var body = FunctionTextBody()
-    try parseFolded(&body)
+    try parseInstructions(&body, isOneFolded: true)
     body.code.mark(cursor.tokens[cursor.index - 1])
     body.code.byte(0x0B)
     return body.code
   }
 }
 
-/// The body being written: its code, the names of its locals, the labels around the place of writing.
+/// The body being written: its code, the names of its locals, and what is open around the place of writing.
 struct FunctionTextBody {
+  /// Something that is not closed yet.
+  enum OpenConstruct {
+    /// `block`, `loop` or `if` up to `end`; `takesElse`: an `if` without `else` so far.
+    case plainBlock(takesElse: Bool)
+    /// `(instruction`: its operands follow, then its own code.
+    case foldedOperator(deferred: ByteWriter.Place)
+    /// `(block` and `(loop`.
+    case foldedBlock
+    /// `(if`: the condition follows, then the code of the `if`, then `(then`.
+    case foldedCondition(label: Name?, deferred: ByteWriter.Place)
+    /// Behind `(then ...)`, and perhaps `(else ...)`, of a folded `if`.
+    case foldedArms(hasElse: Bool)
+    /// Inside `(then` or `(else`.
+    case foldedArm
+
+    /// Whether instructions that are not folded may stand here.
+    var holdsInstructions: Bool {
+      switch self {
+      case .plainBlock, .foldedBlock, .foldedArm: true
+      case .foldedOperator, .foldedCondition, .foldedArms: false
+      }
+    }
+
+    /// What an error says is missing.
+    var expectation: String {
+      switch self {
+      case .plainBlock: "an instruction or end"
+      case .foldedBlock, .foldedArm: "an instruction or `)`"
+      case .foldedCondition: "(then"
+      case .foldedOperator, .foldedArms: "`)`"
+      }
+    }
+  }
+
   var code = ByteWriter()
   var locals = IndexSpace("local")
-  /// From the outermost block to the innermost; nil for a block without a name.
-  var labels: [Name?] = []
+  var labels = LabelStack()
+  /// From the outermost to the innermost.
+  var openConstructs: [OpenConstruct] = []
+  /// Code of folded instructions whose operands come first, that of the innermost one last.
+  private var deferredCode = ByteWriter()
+
+  /// Takes what was written from a place on out of the code, to be written later; where it is kept.
+  mutating func deferCode(from start: ByteWriter.Place) -> ByteWriter.Place {
+    defer { code.moveTail(from: start, to: &deferredCode) }
+    return deferredCode.place
+  }
+
+  /// Writes the code that was deferred last.
+  mutating func undefer(from start: ByteWriter.Place) { deferredCode.moveTail(from: start, to: &code) }
 }

@@ -1,47 +1,53 @@
 import WebAssembly
 
 /// Instructions, plain and folded. Source: WebAssembly specification, section 6.5.
+///
+/// Nothing here recurses: what is open at the place of reading lies on a stack of its own, so that the depth of a text is bounded
+/// by its length alone.
 extension ModuleTextParser {
-  /// Folded instructions recurse once a level; a deeper text is refused instead of exhausting the stack.
-  private static let nestingDepthMax = 1000
-
   private enum BlockWord { case block, loop, `if` }
 
   /// Plain and folded instructions up to the closing parenthesis of what holds them.
-  mutating func parseInstructions(_ body: inout FunctionTextBody) throws(TextFormatError) {
-    let outerLabelCount = body.labels.count
-    /// For each open block: whether it is an `if` without `else` so far.
-    var openIfs: [Bool] = []
+  /// - Parameter isOneFolded: one folded instruction and no more, the cursor at its opening parenthesis.
+  mutating func parseInstructions(_ body: inout FunctionTextBody, isOneFolded: Bool = false) throws(TextFormatError) {
     while true {
       let token = cursor.token()
       switch token.kind {
-      case .leftParenthesis:
-        try parseFolded(&body)
-        continue
-      case .keyword: break
-      case .rightParenthesis where openIfs.isEmpty: return
-      case .endOfText where openIfs.isEmpty: return
-      default: throw cursor.unexpected(openIfs.isEmpty ? "an instruction" : "an instruction or end")
+      case .leftParenthesis: try openParenthesis(&body)
+      case .rightParenthesis:
+        guard !body.openConstructs.isEmpty else { return }
+        try closeParenthesis(&body)
+        if isOneFolded, body.openConstructs.isEmpty { return }
+      case .keyword where body.openConstructs.last?.holdsInstructions ?? true: try parseKeyword(token, &body)
+      case .endOfText where body.openConstructs.isEmpty: return
+      default: throw cursor.unexpected(body.openConstructs.last?.expectation ?? "an instruction")
       }
-      if let word = takeBlockWord() {
-        try beginBlock(word, &body)
-        openIfs.append(word == .if)
-      } else if cursor.takeKeyword("else") {
-        guard openIfs.last == true else { throw cursor.error("unexpected token else: there is no if to it", at: token) }
-        openIfs[openIfs.count - 1] = false
-        try checkLabel(body.labels.last ?? nil)
-        body.code.mark(token)
-        body.code.byte(0x05)
-      } else if cursor.takeKeyword("end") {
-        guard openIfs.popLast() != nil, body.labels.count > outerLabelCount else {
-          throw cursor.error("unexpected token end: there is no block to it", at: token)
-        }
-        try checkLabel(body.labels.removeLast())
-        body.code.mark(token)
-        body.code.byte(0x0B)
-      } else {
-        try parsePlain(&body)
+    }
+  }
+
+  /// An instruction that is not folded.
+  private mutating func parseKeyword(_ token: Token, _ body: inout FunctionTextBody) throws(TextFormatError) {
+    if let word = takeBlockWord() {
+      try beginBlock(word, &body)
+      body.openConstructs.append(.plainBlock(takesElse: word == .if))
+    } else if cursor.takeKeyword("else") {
+      guard case .plainBlock(takesElse: true) = body.openConstructs.last else {
+        throw cursor.error("unexpected token else: there is no if to it", at: token)
       }
+      body.openConstructs[body.openConstructs.count - 1] = .plainBlock(takesElse: false)
+      try checkLabel(body.labels.innermost)
+      body.code.mark(token)
+      body.code.byte(0x05)
+    } else if cursor.takeKeyword("end") {
+      guard case .plainBlock = body.openConstructs.last else {
+        throw cursor.error("unexpected token end: there is no block to it", at: token)
+      }
+      body.openConstructs.removeLast()
+      try checkLabel(body.labels.pop())
+      body.code.mark(token)
+      body.code.byte(0x0B)
+    } else {
+      try parsePlain(&body)
     }
   }
 
@@ -57,13 +63,13 @@ extension ModuleTextParser {
     let token = cursor.token()
     guard let name = try cursor.takeIdentifier() else { return }
     guard expected?.string.utf8.elementsEqual(name.utf8) == true else {
-      throw cursor.error("mismatching label \(cursor.text(token))", at: token)
+      throw cursor.error("mismatching label \(cursor.shown(token))", at: token)
     }
   }
 
   private mutating func beginBlock(_ word: BlockWord, _ body: inout FunctionTextBody) throws(TextFormatError) {
     body.code.mark(cursor.tokens[cursor.index - 1])
-    body.labels.append(try cursor.takeIdentifier().map { Name($0) })
+    body.labels.push(try cursor.takeIdentifier().map { Name($0) })
     let type = try parseBlockType()
     switch word {
     case .block: body.code.byte(0x02)
@@ -97,55 +103,60 @@ extension ModuleTextParser {
 
   // MARK: Folded
 
-  mutating func parseFolded(_ body: inout FunctionTextBody) throws(TextFormatError) {
-    guard foldedDepth < Self.nestingDepthMax else {
-      throw cursor.error("instructions folded more than \(Self.nestingDepthMax) deep", at: cursor.token())
-    }
-    foldedDepth += 1
-    defer { foldedDepth -= 1 }
-    guard cursor.take(.leftParenthesis) != nil else { throw cursor.unexpected("`(`") }
-    switch takeBlockWord() {
-    case .if?: try parseFoldedIf(&body)
-    case let word?:
-      try beginBlock(word, &body)
-      try parseInstructions(&body)
-      body.labels.removeLast()
-      body.code.mark(cursor.token())
-      body.code.byte(0x0B)
-    case nil:
-      // The operands come first in the code; the instruction itself is kept aside.
-      guard cursor.kind() == .keyword else { throw cursor.unexpected("an instruction") }
-      var plain = FunctionTextBody(locals: body.locals, labels: body.labels)
-      try parsePlain(&plain)
-      while cursor.kind() == .leftParenthesis { try parseFolded(&body) }
-      body.code.raw(plain.code)
-    }
-    try cursor.expectClose()
-  }
-
-  /// `if label? type folded* (then ...) (else ...)?`, the cursor after `if`.
-  private mutating func parseFoldedIf(_ body: inout FunctionTextBody) throws(TextFormatError) {
-    let keyword = cursor.tokens[cursor.index - 1]
-    let label = try cursor.takeIdentifier()
-    let type = try parseBlockType()
-    while cursor.kind() == .leftParenthesis, !cursor.isOpen("then") { try parseFolded(&body) }
-    body.code.mark(keyword)
-    body.code.byte(0x04)
-    body.code.raw(type)
-    body.labels.append(label.map { Name($0) })
-    try cursor.expectOpen("then")
-    try parseInstructions(&body)
-    try cursor.expectClose()
-    if cursor.isOpen("else") {
+  /// `(instruction`, `(block`, `(then` or `(else`, by what is open here.
+  private mutating func openParenthesis(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    switch body.openConstructs.last {
+    case .foldedCondition(let label, let deferred) where cursor.isOpen("then"):
+      cursor.index += 2
+      body.undefer(from: deferred)
+      body.labels.push(label)
+      body.openConstructs[body.openConstructs.count - 1] = .foldedArms(hasElse: false)
+      body.openConstructs.append(.foldedArm)
+      return
+    case .foldedArms(hasElse: false) where cursor.isOpen("else"):
       body.code.mark(cursor.token())
       cursor.index += 2
       body.code.byte(0x05)
-      try parseInstructions(&body)
-      try cursor.expectClose()
+      body.openConstructs[body.openConstructs.count - 1] = .foldedArms(hasElse: true)
+      body.openConstructs.append(.foldedArm)
+      return
+    case .foldedArms: throw cursor.unexpected("`)`")
+    default: break
     }
-    body.labels.removeLast()
-    body.code.mark(cursor.token())
-    body.code.byte(0x0B)
+    cursor.index += 1
+    switch takeBlockWord() {
+    case .if?:
+      let keyword = cursor.tokens[cursor.index - 1]
+      let label = try cursor.takeIdentifier().map { Name($0) }
+      let start = body.code.place
+      body.code.mark(keyword)
+      body.code.byte(0x04)
+      body.code.raw(try parseBlockType())
+      body.openConstructs.append(.foldedCondition(label: label, deferred: body.deferCode(from: start)))
+    case let word?:
+      try beginBlock(word, &body)
+      body.openConstructs.append(.foldedBlock)
+    case nil:
+      guard cursor.kind() == .keyword else { throw cursor.unexpected("an instruction") }
+      // The operands come first in the code; the instruction itself is kept aside.
+      let start = body.code.place
+      try parsePlain(&body)
+      body.openConstructs.append(.foldedOperator(deferred: body.deferCode(from: start)))
+    }
+  }
+
+  private mutating func closeParenthesis(_ body: inout FunctionTextBody) throws(TextFormatError) {
+    switch body.openConstructs.last {
+    case .foldedOperator(let deferred): body.undefer(from: deferred)
+    case .foldedBlock, .foldedArms:
+      body.labels.pop()
+      body.code.mark(cursor.token())
+      body.code.byte(0x0B)
+    case .foldedArm: break
+    case .foldedCondition, .plainBlock, nil: throw cursor.unexpected(body.openConstructs.last?.expectation ?? "an instruction")
+    }
+    body.openConstructs.removeLast()
+    cursor.index += 1
   }
 
   // MARK: Plain
@@ -155,7 +166,7 @@ extension ModuleTextParser {
     let mnemonic = cursor.text(token)
     guard var opcode = Opcode.byMnemonic[mnemonic], mnemonic != "else", mnemonic != "end" else {
       if Self.structuralWords.contains(mnemonic) { throw cursor.unexpected("an instruction") }
-      throw cursor.error("unknown operator \(mnemonic)", at: token)
+      throw cursor.unknown(token)
     }
     cursor.index += 1
     if opcode == .select, cursor.isOpen("result") { opcode = .selectTyped }
@@ -186,7 +197,7 @@ extension ModuleTextParser {
     switch information.immediates {
     case .none: break
     case .zeroByte: body.code.byte(0)
-    case .block: preconditionFailure("blocks are parsed by parseInstructions and parseFolded")
+    case .block: preconditionFailure("blocks are parsed by parseKeyword and openParenthesis")
     case .label: body.code.unsigned(try parseLabel(body))
     case .labelTable: try parseLabelTable(&body)
     case .function: body.code.unsigned(try parseIndex(functionSpace))
@@ -244,10 +255,10 @@ extension ModuleTextParser {
     let token = cursor.token()
     if token.kind == .number { return Int(try cursor.expectUnsigned(bitCount: 32)) }
     guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("a label") }
-    guard let depth = body.labels.lastIndex(of: Name(name)) else {
-      throw cursor.error("unknown label \(cursor.text(token))", at: token)
+    guard let depth = body.labels.depth(of: Name(name)) else {
+      throw cursor.error("unknown label \(cursor.shown(token))", at: token)
     }
-    return body.labels.count - 1 - depth
+    return depth
   }
 
   private mutating func parseLabelTable(_ body: inout FunctionTextBody) throws(TextFormatError) {
@@ -334,7 +345,7 @@ extension ModuleTextParser {
         isTooLarge = true
       }
       throw isTooLarge
-        ? cursor.error("i8 constant out of range: \(cursor.text(token)) is no lane index", at: token)
+        ? cursor.error("i8 constant out of range: \(cursor.shown(token)) is no lane index", at: token)
         : cursor.unexpected("a lane index")
     }
     cursor.index += 1

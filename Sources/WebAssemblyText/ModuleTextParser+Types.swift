@@ -30,6 +30,7 @@ extension ModuleTextParser {
     if let heapType = takeHeapType() {
       type = isNullable ? ValueTypeText(code: heapType) : ValueTypeText(code: 0x64, heapType: Int64(heapType) - 0x80)
     } else {
+      if let error = cursor.notSupported(cursor.token()) { throw error }
       type = ValueTypeText(code: isNullable ? 0x63 : 0x64, heapType: Int64(try parseIndex(typeSpace)))
     }
     try cursor.expectClose()
@@ -47,7 +48,7 @@ extension ModuleTextParser {
     guard let type = try takeValueType() else {
       // A word of the language in the wrong place is unexpected; any other is unknown.
       if cursor.kind() == .keyword, !Self.structuralWords.contains(cursor.text(cursor.token())) {
-        throw cursor.error("unknown operator \(cursor.text(cursor.token()))", at: cursor.token())
+        throw cursor.unknown(cursor.token())
       }
       throw cursor.unexpected("a value type")
     }
@@ -58,7 +59,7 @@ extension ModuleTextParser {
     let token = cursor.token()
     let type = try expectValueType()
     guard type.isReference else {
-      throw cursor.error("unexpected token \(cursor.text(token)): expected a reference type", at: token)
+      throw cursor.error("unexpected token \(cursor.shown(token)): expected a reference type", at: token)
     }
     return type
   }
@@ -78,7 +79,8 @@ extension ModuleTextParser {
     let keyword = cursor.tokens[cursor.index - 1]
     let token = cursor.token()
     let name = try cursor.takeIdentifier()
-    guard typeSpace.add(name) else { throw cursor.error("duplicate type \(cursor.text(token))", at: token) }
+    guard typeSpace.add(name) else { throw cursor.error("duplicate type \(cursor.shown(token))", at: token) }
+    if cursor.kind() == .leftParenthesis, let error = cursor.notSupported(cursor.token(1)) { throw error }
     try cursor.expectOpen("func")
     let (signature, _) = try parseSignature(namesAllowed: true)
     try cursor.expectClose()
@@ -108,30 +110,36 @@ extension ModuleTextParser {
       while cursor.kind() != .rightParenthesis { signature.results.append(try expectValueType()) }
       try cursor.expectClose()
     }
-    for word: StaticString in ["type", "param"] where cursor.isOpen(word) {
+    for word in ["type", "param"] where cursor.isOpen(word) {
       cursor.index += 1
       throw cursor.unexpected("something else: `type`, `param` and `result` come in this order")
     }
     return (signature, names)
   }
 
+  /// A use of a type: its index, its signature, and the names of the parameters where they are written one by one.
+  struct TypeUse {
+    var index: Int
+    var signature: Signature
+    var names: [String?]
+  }
+
   /// `(type x)? (param ...)* (result ...)*`: the index of the type, made if there is none like it.
-  mutating func parseTypeUse(namesAllowed: Bool) throws(TextFormatError) -> (index: Int, signature: Signature, names: [String?]) {
+  mutating func parseTypeUse(namesAllowed: Bool) throws(TextFormatError) -> TypeUse {
     let token = cursor.token()
     let explicit = try parseTypeReference()
     let (signature, names) = try parseSignature(namesAllowed: namesAllowed)
-    guard let explicit else { return (typeIndex(of: signature), signature, names) }
+    guard let explicit else { return TypeUse(index: typeIndex(of: signature), signature: signature, names: names) }
     let isInline = !signature.parameters.isEmpty || !signature.results.isEmpty
     // An index beyond the explicit types is for the validator to refuse, unless its signature is needed here.
     guard explicit < types.count else {
       if isInline { throw cursor.error("unknown type \(explicit)", at: token) }
-      return (explicit, Signature(), [])
+      return TypeUse(index: explicit, signature: Signature(), names: [])
     }
     if isInline, types[explicit] != signature {
       throw cursor.error("inline function type does not match type \(explicit)", at: token)
     }
-    let known = types[explicit]
-    return (explicit, known, isInline ? names : Array(repeating: nil, count: known.parameters.count))
+    return TypeUse(index: explicit, signature: types[explicit], names: isInline ? names : [])
   }
 
   mutating func parseTypeReference() throws(TextFormatError) -> Int? {
@@ -155,7 +163,7 @@ extension ModuleTextParser {
     if token.kind == .number { return Int(try cursor.unsigned(cursor.slice(token), bitCount: 32, at: token)) }
     let name = try cursor.identifierName(token)
     guard let index = space.index(of: name) else {
-      throw cursor.error("unknown \(space.kind) \(cursor.text(token))", at: token)
+      throw cursor.error("unknown \(space.kind) \(cursor.shown(token))", at: token)
     }
     return index
   }
@@ -193,7 +201,7 @@ extension ModuleTextParser {
       return try cursor.expectUnsigned(bitCount: 64)
     } catch {
       guard error.message.hasPrefix("constant out of range") else { throw error }
-      throw cursor.error("i64 constant out of range: \(cursor.text(token))", at: token)
+      throw cursor.error("i64 constant out of range: \(cursor.shown(token))", at: token)
     }
   }
 

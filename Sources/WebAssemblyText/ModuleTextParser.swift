@@ -49,16 +49,21 @@ struct ModuleTextParser {
 
   /// The keyword of the field that the second pass is at.
   var fieldToken = Token(kind: .endOfText, start: 0, end: 0)
-  /// How many folded instructions are open.
-  var foldedDepth = 0
   /// Sections of `@custom` annotations.
   var customSections: [CustomSectionText] = []
   // Where the second pass is in each index space of definitions.
   var nextFunction = 0, nextTable = 0, nextMemory = 0, nextGlobal = 0
 
-  /// Parses a text that is one module: `(module ...)`, or its fields alone.
+  /// Parses a text that is one module: `(module ...)`, its fields alone, or a module in strings.
   static func translate(_ text: [UInt8]) throws(TextFormatError) -> TranslatedModule {
     var cursor = try TokenCursor(bytes: text)
+    if let quoted = try QuotedModule(&cursor) { return try quoted.translate() }
+    return try translatePlain(cursor)
+  }
+
+  /// Parses a text that is one module and no strings.
+  static func translatePlain(_ start: TokenCursor) throws(TextFormatError) -> TranslatedModule {
+    var cursor = start
     let isWrapped = cursor.isOpen("module")
     if isWrapped { _ = cursor.takeOpen("module") }
     let name = isWrapped ? try cursor.takeIdentifier() : nil
@@ -135,7 +140,9 @@ struct ModuleTextParser {
       case "data":
         fields.append(Field(kind: .data, tokenIndex: body))
         try add(to: \.dataSpace)
-      default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected a module field", at: keyword)
+      default:
+        throw cursor.notSupported(keyword)
+          ?? cursor.error("unexpected token \(cursor.shown(keyword)): expected a module field", at: keyword)
       }
       cursor.index = opening
       try cursor.skipNode()
@@ -148,7 +155,7 @@ struct ModuleTextParser {
     let token = cursor.token()
     let name = try cursor.takeIdentifier()
     if !self[keyPath: space].add(name) {
-      throw cursor.error("duplicate \(self[keyPath: space].kind) \(cursor.text(token))", at: token)
+      throw cursor.error("duplicate \(self[keyPath: space].kind) \(cursor.shown(token))", at: token)
     }
   }
 
@@ -161,7 +168,9 @@ struct ModuleTextParser {
     case "table": try add(to: \.tableSpace)
     case "memory": try add(to: \.memorySpace)
     case "global": try add(to: \.globalSpace)
-    default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected func, table, memory or global", at: keyword)
+    default:
+      throw cursor.notSupported(keyword)
+        ?? cursor.error("unexpected token \(cursor.shown(keyword)): expected func, table, memory or global", at: keyword)
     }
   }
 

@@ -3,8 +3,8 @@ import WebAssembly
 /// Reads a WAST script. Source: the specification repository, `interpreter/README.md`, "Scripts".
 struct ScriptParser {
   private var cursor: TokenCursor
-  /// Offsets of the line starts, for the line number of each command.
-  private let lineStarts: [Int]
+  /// The place of the last command; that of the next is counted from there.
+  private var place = (offset: 0, line: 1, column: 1)
   /// How many commands or values are open: both may hold others.
   private var depth = 0
   private static let depthMax = 100
@@ -26,7 +26,6 @@ struct ScriptParser {
 
   private init(cursor: TokenCursor) {
     self.cursor = cursor
-    lineStarts = [0] + cursor.bytes.indices.filter { cursor.bytes[$0] == UInt8(ascii: "\n") }.map { $0 + 1 }
   }
 
   private var startsWithField: Bool {
@@ -35,15 +34,18 @@ struct ScriptParser {
       || cursor.isOpen("data")
   }
 
-  private func line(of token: Token) -> (line: Int, column: Int) {
-    var low = 0
-    var high = lineStarts.count
-    while high - low > 1 {
-      let middle = (low + high) / 2
-      if lineStarts[middle] <= Int(token.start) { low = middle } else { high = middle }
+  /// Line and column of a command. Commands come in the order of the text: each byte is looked at once.
+  private mutating func place(of token: Token) -> (line: Int, column: Int) {
+    for byte in cursor.bytes[place.offset..<Int(token.start)] {
+      if byte == UInt8(ascii: "\n") {
+        place.line += 1
+        place.column = 1
+      } else if byte & 0xC0 != 0x80 {
+        place.column += 1
+      }
     }
-    let column = String(decoding: cursor.bytes[lineStarts[low]..<Int(token.start)], as: UTF8.self).unicodeScalars.count + 1
-    return (low + 1, column)
+    place.offset = Int(token.start)
+    return (place.line, place.column)
   }
 
   private mutating func open() throws(TextFormatError) {
@@ -56,7 +58,7 @@ struct ScriptParser {
   private mutating func parseCommands() throws(TextFormatError) -> [ScriptCommand] {
     var commands: [ScriptCommand] = []
     while cursor.kind() == .leftParenthesis {
-      let place = line(of: cursor.token())
+      let place = place(of: cursor.token())
       commands.append(ScriptCommand(try parseCommand(), line: place.line, column: place.column))
     }
     return commands
@@ -105,7 +107,7 @@ struct ScriptParser {
     case "wait":
       guard let name = try cursor.takeIdentifier() else { throw cursor.unexpected("the name of a thread") }
       kind = .wait(thread: name)
-    default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected a command", at: keyword)
+    default: throw cursor.error("unexpected token \(cursor.shown(keyword)): expected a command", at: keyword)
     }
     try cursor.expectClose()
     return kind
@@ -182,7 +184,7 @@ struct ScriptParser {
     while isInvoke, cursor.kind() == .leftParenthesis {
       let token = cursor.token(1)
       guard case .exact(let value) = try parseExpected() else {
-        throw cursor.error("unexpected token \(cursor.text(token)): expected an exact value as an argument", at: token)
+        throw cursor.error("unexpected token \(cursor.shown(token)): expected an exact value as an argument", at: token)
       }
       arguments.append(value)
     }
@@ -228,7 +230,7 @@ struct ScriptParser {
       var choices: [ExpectedValue] = []
       while cursor.kind() == .leftParenthesis { choices.append(try parseExpected()) }
       value = .either(choices)
-    default: throw cursor.error("unexpected token \(cursor.text(keyword)): expected a value", at: keyword)
+    default: throw cursor.error("unexpected token \(cursor.shown(keyword)): expected a value", at: keyword)
     }
     try cursor.expectClose()
     return value

@@ -21,14 +21,17 @@ public struct SourceMap: Sendable {
   /// The offset in the text of what stands at an offset of the binary: of the instruction or definition that begins there or
   /// is the last one to begin before it. Nil where there is none.
   /// - Complexity: logarithmic.
-  public func textOffset(ofByte offset: Int) -> Int? {
+  public func textOffset(ofByte offset: Int) -> Int? { mark(ofByte: offset).map { Int($0.textOffset) } }
+
+  /// The last mark at or before an offset of the binary.
+  func mark(ofByte offset: Int) -> Mark? {
     var low = 0
     var high = marks.count
     while low < high {
       let middle = (low + high) / 2
       if Int(marks[middle].byteOffset) <= offset { low = middle + 1 } else { high = middle }
     }
-    return low > 0 ? Int(marks[low - 1].textOffset) : nil
+    return low > 0 ? marks[low - 1] : nil
   }
 
   /// The place in the text of what stands at an offset of the binary.

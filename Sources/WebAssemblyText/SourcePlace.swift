@@ -24,8 +24,10 @@ public struct SourcePlace: Hashable, Sendable {
     line = text[..<lineStart].reduce(into: 1) { count, byte in if byte == UInt8(ascii: "\n") { count += 1 } }
     let before = String(decoding: text[lineStart..<place], as: UTF8.self).unicodeScalars.count
     column = before + 1
-    // A tab or another control character would put the marker in the wrong place.
-    let scalars = String(decoding: text[lineStart..<lineEnd], as: UTF8.self).unicodeScalars.map { $0.value < 0x20 ? " " : $0 }
+    // A tab would put the marker in the wrong place, another control character do worse.
+    let scalars = String(decoding: text[lineStart..<lineEnd], as: UTF8.self).unicodeScalars.map { scalar -> Unicode.Scalar in
+      scalar.isShownInText ? scalar : scalar.value < 0x20 ? " " : "\u{FFFD}"
+    }
     var shown = String.UnicodeScalarView()
     if scalars.count <= Self.shownScalarCount {
       shown.append(contentsOf: scalars)

@@ -6,6 +6,18 @@ enum StringLiteral {
   static func bytes(of range: Range<Int>, in source: [UInt8]) throws(TextFormatError) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(range.count)
+    try decode(range, in: source, into: &result) { _, _ in }
+    return result
+  }
+
+  /// Decodes a literal and appends its bytes.
+  /// - Parameter run: called with the length of the result and the place in the source where bytes begin to stand in the source as
+  ///   they are, or an escape stands for one or a few.
+  @inline(__always)
+  static func decode(
+    _ range: Range<Int>, in source: [UInt8], into result: inout [UInt8], run: (Int, Int) -> Void
+  ) throws(TextFormatError) {
+    run(result.count, range.lowerBound + 1)
     var index = range.lowerBound + 1
     let end = range.upperBound - 1
     while index < end {
@@ -15,6 +27,7 @@ enum StringLiteral {
         index += 1
         continue
       }
+      run(result.count, index)
       let escape = source[index + 1]
       index += 2
       switch escape {
@@ -37,7 +50,7 @@ enum StringLiteral {
         result.append(high << 4 | low)
         index += 1
       }
+      run(result.count, index)
     }
-    return result
   }
 }

@@ -1,3 +1,5 @@
+import BinaryReading
+
 /// Why a text could not be read as a module or script: what was found, and where.
 ///
 /// `message` begins with the wording of the official suite (`unexpected token`, `unknown operator`, `constant out of range`
@@ -16,7 +18,8 @@ public struct TextFormatError: Error, Hashable, Sendable, CustomStringConvertibl
   public var description: String { "\(line):\(column): \(message)\n\(place.excerpt)" }
 
   init(_ message: String, at offset: Int, in bytes: [UInt8]) {
-    self.message = message
+    // Parts of the text stand in it.
+    self.message = message.escapedForTerminal
     place = SourcePlace(offset: offset, in: bytes)
   }
 }

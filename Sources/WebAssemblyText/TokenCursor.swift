@@ -1,3 +1,5 @@
+import BinaryReading
+
 /// A place in a token array, and the questions a parser asks there.
 struct TokenCursor {
   let bytes: [UInt8]
@@ -20,13 +22,20 @@ struct TokenCursor {
 
   func text(_ token: Token) -> String { String(decoding: bytes[token.range], as: UTF8.self) }
 
-  func isKeyword(_ word: StaticString, _ distance: Int = 0) -> Bool {
+  /// A token as an error message shows it: a stranger wrote it, of any length.
+  func shown(_ token: Token) -> String {
+    let byteCountMax = 64
+    guard token.range.count > byteCountMax else { return text(token) }
+    return bytes[token.range.prefix(byteCountMax)].escapedForTerminal + "..."
+  }
+
+  func isKeyword(_ word: String, _ distance: Int = 0) -> Bool {
     let token = token(distance)
     return token.kind == .keyword && matches(token, word)
   }
 
   /// True at `(` followed by the keyword.
-  func isOpen(_ word: StaticString, _ distance: Int = 0) -> Bool {
+  func isOpen(_ word: String, _ distance: Int = 0) -> Bool {
     kind(distance) == .leftParenthesis && isKeyword(word, distance + 1)
   }
 
@@ -37,8 +46,8 @@ struct TokenCursor {
   /// An index is an identifier or a number.
   var isIndex: Bool { kind() == .identifier || kind() == .number }
 
-  private func matches(_ token: Token, _ word: StaticString) -> Bool {
-    bytes[token.range].elementsEqual("\(word)".utf8)
+  private func matches(_ token: Token, _ word: String) -> Bool {
+    token.range.count == word.utf8.count && bytes[token.range].elementsEqual(word.utf8)
   }
 
   // MARK: Taking
@@ -50,20 +59,20 @@ struct TokenCursor {
     return current
   }
 
-  mutating func takeKeyword(_ word: StaticString) -> Bool {
+  mutating func takeKeyword(_ word: String) -> Bool {
     guard isKeyword(word) else { return false }
     index += 1
     return true
   }
 
   /// Takes `(` and the keyword.
-  mutating func takeOpen(_ word: StaticString) -> Bool {
+  mutating func takeOpen(_ word: String) -> Bool {
     guard isOpen(word) else { return false }
     index += 2
     return true
   }
 
-  mutating func expectOpen(_ word: StaticString) throws(TextFormatError) {
+  mutating func expectOpen(_ word: String) throws(TextFormatError) {
     guard takeOpen(word) else { throw unexpected("(\(word)") }
   }
 
@@ -108,13 +117,13 @@ struct TokenCursor {
   func unsigned(_ digits: ArraySlice<UInt8>, bitCount: Int, at token: Token) throws(TextFormatError) -> UInt64 {
     do {
       guard let value = try NumberLiteral.unsigned(digits, bitCount: bitCount) else {
-        throw error("unknown operator \(text(token))", at: token)
+        throw error("unknown operator \(shown(token))", at: token)
       }
       return value
     } catch let failure as TextFormatError {
       throw failure
     } catch {
-      throw self.error("constant out of range: \(text(token)) does not fit i\(bitCount)", at: token)
+      throw self.error("constant out of range: \(shown(token)) does not fit i\(bitCount)", at: token)
     }
   }
 
@@ -150,8 +159,8 @@ struct TokenCursor {
     let token = token()
     switch token.kind {
     case .endOfText: return error("unexpected end of text: expected \(expected)", at: token)
-    case .reserved: return error("unknown operator \(text(token))", at: token)
-    default: return error("unexpected token \(text(token)): expected \(expected)", at: token)
+    case .reserved: return error("unknown operator \(shown(token))", at: token)
+    default: return notSupported(token) ?? error("unexpected token \(shown(token)): expected \(expected)", at: token)
     }
   }
 }
