@@ -85,7 +85,7 @@ public final class Host: Sendable {
     return try Model.makeTokenizer(weights)
   }
 
-  private static func findWeights(at path: String) throws(BinderyError) -> (bundle: ModelBundle?, weightsPath: String) {
+  static func findWeights(at path: String) throws(BinderyError) -> (bundle: ModelBundle?, weightsPath: String) {
     if ModelBundle.isBundle(path) {
       let bundle = try ModelBundle(path: path)
       return (bundle, try bundle.weightsPath())

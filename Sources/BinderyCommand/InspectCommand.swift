@@ -2,6 +2,7 @@ import ArgumentParser
 import BinaryReading
 import Bindery
 import Foundation
+import SystemFiles
 import TensorFiles
 import Tensors
 import VirtualMemory
@@ -11,7 +12,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Shows what is in a weight file or a WebAssembly module.")
 
-  @Argument(help: "A .gguf, .safetensors or .wasm file, or a bundle folder.")
+  @Argument(help: "A .gguf or .safetensors file, a bundle folder, or a WebAssembly module, binary or text; - is a module on standard input.")
   var file: String
 
   @Flag(help: "Print one JSON object instead of text.")
@@ -21,11 +22,13 @@ struct InspectCommand: ParsableCommand {
     let path = try failing { () throws(BinderyError) in
       ModelBundle.isBundle(file) ? try ModelBundle(path: file).weightsPath() : file
     }
+    // What comes through a pipe cannot be mapped: it is a module, or nothing for this command.
+    guard path != "-", !InputFile.isStream(SystemString(path)) else { return try inspectModule(path) }
     let mapped: MappedFile
     do { mapped = try MappedFile(path: path) } catch { throw CommandFailure(error.description) }
     let kind: [UInt8]
-    do { kind = try mapped.file.read(at: 0, byteCount: min(4, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
-    if kind == [0, 0x61, 0x73, 0x6D] { try inspectModule(path) } else { try inspectWeights(mapped, path) }
+    do { kind = try mapped.file.read(at: 0, byteCount: min(64, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
+    if kind.starts(with: [0, 0x61, 0x73, 0x6D]) || ModuleInput.looksLikeText(kind) { try inspectModule(path) } else { try inspectWeights(mapped, path) }
   }
 
   // MARK: Weight files
@@ -49,7 +52,7 @@ struct InspectCommand: ParsableCommand {
       try file.checkNotLost()
     } catch let error as TensorFileError where error.code == .unsupported && error.fileOffset == 0 {
       throw CommandFailure(
-        "'\(path)' is of no known kind: expected a GGUF or safetensors file, or a WebAssembly module (\\0asm)")
+        "'\(path)' is of no known kind: expected a GGUF or safetensors file, or a WebAssembly module (\\0asm, or text)")
     } catch { throw CommandFailure("'\(path)': \(error)") }
     let tensors = catalog.tensors.map {
       WeightsOutput.Tensor(
@@ -124,7 +127,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func inspectModule(_ path: String) throws {
-    let bytes = try readBytes(path)
+    let bytes = try ModuleInput(path).binary()
     let module: Module
     do {
       module = try Module.parse(bytes)

@@ -10,7 +10,7 @@ struct LowerCommand: ParsableCommand {
       result is a standard multi-memory module.
       """)
 
-  @Argument(help: "The module to lower.")
+  @Argument(help: "The module to lower, binary or text; - is standard input.")
   var module: String
 
   @Option(name: [.customShort("o"), .long], help: ArgumentHelp("Where to write the result.", valueName: "file.wasm"))
@@ -23,7 +23,7 @@ struct LowerCommand: ParsableCommand {
   var memory: [String] = []
 
   func run() throws {
-    let bytes = try readBytes(module)
+    let bytes = try ModuleInput(module).binary()
     let lowered: [UInt8]
     do {
       let declarations = try memory.map { try MemoryDeclaration(parsing: $0) }

@@ -39,7 +39,9 @@ struct LoadingOptions: ParsableArguments {
   @Option(help: "How weights get into the guest's memory: map (zero-copy), read or copy.")
   var weights: WeightLoading = .map
 
-  @Option(help: ArgumentHelp("Use this model program instead of the one for the model's architecture.", valueName: "file.wasm"))
+  @Option(
+    help: ArgumentHelp(
+      "Use this model program, binary or text, instead of the one for the model's architecture.", valueName: "file.wasm"))
   var program: String?
 
   @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
@@ -58,7 +60,10 @@ struct LoadingOptions: ParsableArguments {
 
   /// Opens a model given as a bundle's folder, the name of a bundle, or a weight file.
   func open(_ path: String, host: Bindery.Host) throws(CommandFailure) -> Model {
-    try failing { () throws(BinderyError) in try host.openModel(at: ModelOptions.resolve(path), programPath: program) }
+    let path = ModelOptions.resolve(path)
+    guard let program else { return try failing { () throws(BinderyError) in try host.openModel(at: path) } }
+    let bytes = try ModuleInput(program).binary()
+    return try failing { () throws(BinderyError) in try host.openModel(at: path, program: bytes, named: program) }
   }
 }
 

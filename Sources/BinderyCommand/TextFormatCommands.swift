@@ -25,7 +25,7 @@ struct Wat2WasmCommand: ParsableCommand {
     let input = try ModuleInput(file)
     guard !input.hasMagicNumber else { throw CommandFailure("'\(input.name)' is a binary module already, expected a text") }
     let module = try reportingProblem { () throws(ModuleProblem) in try input.translateText(checking: !isUnchecked) }
-    try writeOutput(module.bytes, to: output, isText: false)
+    try writeBinary(module.bytes, to: output)
   }
 }
 
@@ -50,13 +50,12 @@ struct Wasm2WatCommand: ParsableCommand {
 
   func run() throws {
     let input = try ModuleInput(file)
-    let text = try reportingProblem { () throws(ModuleProblem) in
-      let module = try input.parseBinary()
-      do throws(WasmParseError) { return try WebAssemblyText.text(of: module, customSections: !noCustom) } catch {
-        throw ModuleProblem(file: input.name, message: error.message, byteOffset: error.offset, place: nil)
-      }
+    let module = try reportingProblem { () throws(ModuleProblem) in try input.parseBinary() }
+    do {
+      try writeOutput(to: output) { write in try WebAssemblyText.write(module, customSections: !noCustom, to: write) }
+    } catch let error as WasmParseError {
+      throw CommandFailure(ModuleProblem(file: input.name, message: error.message, byteOffset: error.offset, place: nil).sentence)
     }
-    try writeOutput(Array(text.utf8), to: output, isText: true)
   }
 }
 

@@ -41,6 +41,15 @@ public struct InputFile {
       .readAll(byteCountMax, isStopped)
   }
 
+  /// Whether a path leads to something that can only be read once, from its start to its end: a pipe, a terminal, a device.
+  public static func isStream(_ path: SystemString) -> Bool {
+    var status = stat()
+    // SAFETY: the result is written only on success.
+    guard !path.containsZero, unsafe withTerminated(path.bytes, { unsafe stat($0, &status) }) == 0 else { return false }
+    let kind = status.st_mode & S_IFMT
+    return kind != S_IFREG && kind != S_IFDIR
+  }
+
   private func readAll(_ byteCountMax: Int, _ isStopped: () -> Bool) throws(SystemFileError) -> [UInt8] {
     var status = stat()
     // SAFETY: the result is written only on success.

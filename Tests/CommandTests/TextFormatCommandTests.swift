@@ -160,6 +160,172 @@ struct TextFormatCommandTests {
     }
   }
 
+  // MARK: Bounded output
+
+  @Test("a module that nests a hundred thousand blocks prints and returns within bounds")
+  func deepModule() throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let depth = 100_000
+    var body: [UInt8] = []
+    for _ in 0..<depth { body += [0x02, 0x40] }
+    body += [UInt8](repeating: 0x0B, count: depth + 1)
+    func leb(_ value: Int) -> [UInt8] {
+      value < 128 ? [UInt8(value)] : [UInt8(value & 127) | 128] as [UInt8] + leb(value >> 7)
+    }
+    let code: [UInt8] = [0] + body
+    var section: [UInt8] = [1]
+    section += leb(code.count)
+    section += code
+    var module = Self.magic
+    module += [1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10]
+    module += leb(section.count)
+    module += section
+    let deep = try folder.write(module, to: "deep.wasm")
+    let text = folder.url.appending(path: "deep.wat").path
+    #expect(try BinderyExecutable.run(["wasm2wat", deep, "-o", text]).status == 0)
+    #expect(try bytes(text).count < 8_000_000)
+    let again = folder.url.appending(path: "again.wasm").path
+    #expect(try BinderyExecutable.run(["wat2wasm", text, "-o", again]).status == 0)
+    #expect(try bytes(again) == module)
+  }
+
+  @Test("output that fails is one sentence, and leaves no file")
+  func failingOutput() throws {
+    let (folder, good, output) = try folder()
+    defer { withExtendedLifetime(folder) {} }
+    #expect(try BinderyExecutable.run(["wat2wasm", good, "-o", output]).status == 0)
+    for arguments in [["wasm2wat", output, "-o", "/dev/full"], ["wat2wasm", good, "-o", "/dev/full"]] {
+      let result = try BinderyExecutable.run(arguments)
+      #expect(result.status == 1 && !result.wasSignalled && result.errorLines.count == 1, "\(result)")
+    }
+    // Too many locals are found before the first line; the old file stays.
+    let old = try folder.write(Array("old".utf8), to: "old.wat")
+    let declared: [UInt8] = [
+      1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 10, 1, 8, 1, 0x80, 0x94, 0xEB, 0xDC, 3, 0x7F, 0x0B,
+    ]
+    let many = try folder.write(Self.magic + declared, to: "many.wasm")
+    let refused = try BinderyExecutable.run(["wasm2wat", many, "-o", old])
+    #expect(refused.status == 1 && refused.errors.contains("too many locals"), "\(refused)")
+    #expect(try bytes(old) == Array("old".utf8))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).allSatisfy { !$0.hasPrefix(".bindery") })
+  }
+
+  // MARK: One door for modules
+
+  /// A function `answer` that gives 42, in each form in which a module may come.
+  private static let answers: [(name: String, text: String)] = [
+    ("plain", "(module (func (export \"answer\") (result i32) (i32.const 42)))"),
+    ("fields", ";; fields alone\n(func (export \"answer\") (result i32) (i32.const 42))"),
+    ("quote", #"(module quote "(func (export \"answer\")" "(result i32) (i32.const 42))")"#),
+    (
+      "binary",
+      #"""
+      (module binary "\00asm\01\00\00\00" "\01\05\01\60\00\01\7f" "\03\02\01\00" "\07\0a\01\06answer\00\00"
+        "\0a\06\01\04\00\41\2a\0b")
+      """#
+    ),
+  ]
+
+  @Test("exec, validate and inspect take a module in any form, by its contents", arguments: answers.map(\.name))
+  func anyForm(name: String) throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let text = try #require(Self.answers.first { $0.name == name }).text
+    let binary = folder.url.appending(path: "binary").path
+    #expect(try BinderyExecutable.run(["wat2wasm", "-", "-o", binary], input: text).status == 0)
+    #expect(try bytes(binary).starts(with: Self.magic))
+    // The extension says nothing: a text may be called .wasm, a binary .wat.
+    for (contents, file) in [(Array(text.utf8), "a.wat"), (Array(text.utf8), "b.wasm"), (try bytes(binary), "c.wat")] {
+      let path = try folder.write(contents, to: file)
+      let executed = try BinderyExecutable.run(["exec", path, "--invoke", "answer"])
+      #expect(executed.status == 0 && executed.output == "42\n", "\(file): \(executed)")
+      #expect(try BinderyExecutable.run(["validate", path]).output == "\(path): valid\n")
+      let inspected = try BinderyExecutable.run(["inspect", path])
+      #expect(inspected.status == 0 && inspected.output.contains("answer"), "\(file): \(inspected)")
+    }
+    // From standard input and through a pipe.
+    let executed = try BinderyExecutable.run(["exec", "-", "--invoke", "answer"], input: text)
+    #expect(executed.status == 0 && executed.output == "42\n", "\(executed)")
+    #expect(try BinderyExecutable.run(["validate", "-"], input: text).output == "<standard input>: valid\n")
+    #expect(try BinderyExecutable.run(["inspect", "-"], input: text).output.contains("answer"))
+    let pipe = Process()
+    pipe.executableURL = URL(filePath: "/bin/bash")
+    pipe.arguments = ["-c", "\"$0\" exec <(cat \"$1\") --invoke answer && \"$0\" inspect <(cat \"$1\") | grep -q answer", BinderyExecutable.url.path, binary]
+    pipe.standardOutput = FileHandle.nullDevice
+    try pipe.run()
+    pipe.waitUntilExit()
+    #expect(pipe.terminationStatus == 0)
+  }
+
+  @Test("lower takes text, and run a program in text")
+  func otherCommands() throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let lowered = folder.url.appending(path: "lowered.wasm").path
+    let program = try folder.write(
+      Array(#"(module (import "memory:m" "i32.load" (func $l (param i64) (result i32))) (func (export "f") (result i32) (call $l (i64.const 0))))"#.utf8),
+      to: "program.wat")
+    let result = try BinderyExecutable.run(["lower", program, "-o", lowered, "--memory", "m=a.b i64 0 1"])
+    #expect(result.status == 0, "\(result)")
+    #expect(try BinderyExecutable.run(["validate", lowered]).status == 0)
+    // The built-in program, as text: the same answer as built in.
+    let text = folder.url.appending(path: "llama.wat").path
+    #expect(try BinderyExecutable.run(["wasm2wat", "models/programs/llama.wasm", "-o", text]).status == 0)
+    let arguments = ["run", "models/tiny-stories-1m", "--prompt", "Once", "--max-tokens", "4"]
+    let builtIn = try BinderyExecutable.run(arguments)
+    let given = try BinderyExecutable.run(arguments + ["--program", text])
+    #expect(given.status == 0 && given.output == builtIn.output, "\(given)")
+    let bad = try folder.write(Array("(module (func (result i32)))".utf8), to: "bad.wat")
+    let refused = try BinderyExecutable.run(arguments + ["--program", bad])
+    #expect(refused.status == 1 && refused.errors.contains("bad.wat:1:27: invalid module: type mismatch"), "\(refused)")
+  }
+
+  @Test("what is no module is refused with a reason", arguments: ["exec", "validate", "wat2wasm", "wasm2wat"])
+  func noModule(command: String) throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let empty = try folder.write([], to: "empty.wasm")
+    for (path, reason) in [
+      (empty, "is empty: expected a WebAssembly module"), (folder.url.path, "it is a folder, expected a file"),
+      (folder.url.appending(path: "missing.wasm").path, "No such file"),
+    ] {
+      let result = try BinderyExecutable.run([command, path])
+      #expect(result.status == 1 && result.errorLines.count == 1 && result.errors.contains(reason), "\(command): \(result)")
+      #expect(result.errors.contains(path))
+    }
+    let piped = try BinderyExecutable.run([command, "-"], input: "")
+    #expect(piped.status == 1 && piped.errors.contains("'<standard input>' is empty"), "\(piped)")
+  }
+
+  @Test("a proposal that is not supported is named", arguments: ["exec", "validate", "wat2wasm"])
+  func unsupported(command: String) throws {
+    let result = try BinderyExecutable.run([command, "-"], input: "(module\n (tag $e)\n (func (throw $e)))")
+    #expect(result.status == 1 && result.errorLines.first == "bindery: <standard input>:2:3: not supported: exception handling (tag)")
+  }
+
+  @Test("control characters of a module reach no terminal")
+  func controlCharacters() throws {
+    let hostile = "\u{1b}]0;title\u{07}\u{9b}2J\u{202e}"
+    let escaped = hostile.utf8.map { "\\" + ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let binary = folder.url.appending(path: "hostile.wasm").path
+    let text = "(module $\"\(escaped)\" (func $\"\(escaped)\" (export \"\(escaped)\")) (@custom \"\(escaped)\" \"\(escaped)\"))"
+    #expect(try BinderyExecutable.run(["wat2wasm", "-", "-o", binary], input: text).status == 0)
+    let twice = "(module (func (export \"\(escaped)\")) (func (export \"\(escaped)\")))"
+    let runs = [
+      try BinderyExecutable.run(["wasm2wat", binary]), try BinderyExecutable.run(["validate", "-"], input: twice),
+      try BinderyExecutable.run(["wat2wasm", "-"], input: "(module (func (call $\"\u{9b}2J\u{202e}\")))"),
+      try BinderyExecutable.run(["validate", "-"], input: "(module (; \u{9b}2J\u{202e} ;) (func (drop)))"),
+    ]
+    for run in runs {
+      let shown = run.output + run.errors
+      #expect(!shown.isEmpty)
+      #expect(!shown.unicodeScalars.contains { $0 == "\u{1b}" || $0 == "\u{07}" || $0 == "\u{9b}" || $0 == "\u{202e}" }, "\(run)")
+    }
+  }
+
   // MARK: Validation
 
   @Test("several files: each is judged, one bad one is a failure")
