@@ -113,6 +113,8 @@ let package = Package(
     .target(
       name: "_TestSupport", dependencies: ["CAllocationCounter", "VirtualMemory"], path: "Tests/_TestSupport", swiftSettings: strict),
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
+    // Enters the sandbox and tries to leave it: a process of its own, since nobody comes back. Built with the tests, which start it.
+    .executableTarget(name: "_SandboxProbe", dependencies: ["CPlatform"], path: "Tests/_SandboxProbe"),
     .testTarget(name: "SystemFilesTests", dependencies: ["SystemFiles", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "BinaryReadingTests", dependencies: ["BinaryReading", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "WebAssemblyTests", dependencies: ["WebAssembly", "WebAssemblyText", "BinaryReading", "_TestSupport"], swiftSettings: strict),
