@@ -150,7 +150,7 @@ let package = Package(
         "WebAssemblyText", "_TestSupport",
       ],
       swiftSettings: strict),
-    .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand", "SystemFiles"], swiftSettings: strict),
     .testTarget(
       name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "CAllocationCounter", "_TestSupport"],
       swiftSettings: strict),

@@ -41,6 +41,10 @@ struct ExecCommand: ParsableCommand {
 
   func run() throws {
     let name = SystemString(carriedBy: module)
+    // Before anything starts a thread.
+    try options.confinement.enter(
+      (name == "-" ? [] : [Sandbox.Rule(name, .read)])
+        + wasiConfiguration(name).preopens.map { Sandbox.Rule($0.hostPath, .readWrite) })
     let budget = ResourceBudget(byteCountMax: options.memoryLimit)
     var configuration = EngineConfiguration()
     configuration.consumesFuel = options.fuel != nil

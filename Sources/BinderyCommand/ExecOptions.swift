@@ -29,7 +29,9 @@ struct ExecOptions: ParsableArguments {
   @Flag(help: "Print one JSON object instead of text; what the module prints goes to standard error.")
   var json = false
 
-  static let flags: Set = ["--json", "--raw-terminal"]
+  @OptionGroup var confinement: SandboxOptions
+
+  static let flags: Set = ["--json", "--raw-terminal", "--sandbox"]
   static let valued: Set = ["--invoke", "--dir", "--env", "--timeout", "--memory-limit", "--fuel"]
 
   func validate() throws {
@@ -81,5 +83,6 @@ struct ExecOptions: ParsableArguments {
     fuel = following.fuel ?? fuel
     rawTerminal = rawTerminal || following.rawTerminal
     json = json || following.json
+    confinement.sandbox = confinement.sandbox || following.confinement.sandbox
   }
 }

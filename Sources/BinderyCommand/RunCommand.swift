@@ -67,6 +67,8 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
+  @OptionGroup var confinement: SandboxOptions
+
   func validate() throws {
     if prompt != nil && promptFile != nil { throw Self.promptMissing }
     if prompt == nil && promptFile == nil && StandardStream.input.isTerminal { throw Self.promptMissing }
@@ -94,6 +96,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
+    try enterSandbox()
     let running = Mutex<Session?>(nil)
     // One time limit for everything, from reading the prompt on.
     let interruption = Interruption(timeout: options.timeout) { running.withLock { $0 }?.cancel() }
@@ -133,6 +136,15 @@ struct RunCommand: ParsableCommand {
     }
     // What there is has been given; the status says that it is not all.
     if result.finishReason == .cancelled { throw interruption.failure ?? interruption.timeoutFailure }
+  }
+
+  /// From here on the process reads the model, the program and the prompt, and nothing else. Before anything starts a thread.
+  private func enterSandbox() throws(CommandFailure) {
+    guard confinement.sandbox else { return }
+    if options.kernels == .native { confinement.loadLibraries() }
+    let files = [options.loading.program, promptFile].compactMap { $0 }.filter { $0 != "-" }
+    try confinement.enter(
+      SandboxOptions.rules(forModel: ModelOptions.resolve(model)) + files.map { Sandbox.Rule(SystemString($0), .read) })
   }
 
   private func encode(_ text: String, _ model: Model) throws(BinderyError) -> [Int32] {
