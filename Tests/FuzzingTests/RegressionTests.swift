@@ -1,0 +1,51 @@
+import Foundation
+import FuzzBodies
+import Testing
+import _TestSupport
+
+/// Every target that fuzzers run, on what they once found and for a short while at random.
+@Suite("Fuzz targets")
+struct RegressionTests {
+  private static let names = FuzzTarget.all.map(\.name)
+
+  /// The finds, by folder; a find that crashes ends the test process, so its name is printed before.
+  @Test("what was found once keeps its promises", arguments: names)
+  func finds(name: String) throws {
+    let target = try #require(FuzzTarget.named(name))
+    let folder = Repository.path("Tests/Regressions").appending(path: name)
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.sorted() ?? []
+    for file in files {
+      let input = [UInt8](try Data(contentsOf: folder.appending(path: file)))
+      let started = ContinuousClock.now
+      do throws(BrokenPromise) { try target.body(input) } catch { Issue.record("\(name)/\(file): \(error)") }
+      #expect(ContinuousClock.now - started < .seconds(10), "\(name)/\(file)")
+    }
+  }
+
+  @Test("the seeds and changed seeds keep their promises", arguments: names)
+  func randomInputs(name: String) throws {
+    let target = try #require(FuzzTarget.named(name))
+    let corpus = target.seeds(Repository.root)
+    #expect(!corpus.isEmpty)
+    for (index, seed) in corpus.enumerated() {
+      do throws(BrokenPromise) { try target.body(seed) } catch { Issue.record("\(name), seed \(index): \(error)") }
+    }
+    var mutator = InputMutator(seed: 1, target: target)
+    let end = ContinuousClock.now + .seconds(1)
+    var count = 0
+    while ContinuousClock.now < end || count < 50 {
+      let input = mutator.input(from: corpus)
+      do throws(BrokenPromise) { try target.body(input) } catch {
+        Issue.record("\(name), input \(count): \(error): \(Data(input).base64EncodedString())")
+        return
+      }
+      count += 1
+    }
+  }
+
+  @Test("every folder of finds belongs to a target")
+  func folders() throws {
+    let folders = try FileManager.default.contentsOfDirectory(atPath: Repository.path("Tests/Regressions").path)
+    for folder in folders where !folder.hasPrefix(".") && !folder.hasSuffix(".md") { #expect(Self.names.contains(folder), "Tests/Regressions/\(folder)") }
+  }
+}
