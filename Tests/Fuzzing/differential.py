@@ -93,9 +93,8 @@ KINDS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64"}
 
 
 class Wasmtime:
-    def __init__(self, compiler):
+    def __init__(self):
         config = wasmtime.Config()
-        config.strategy = compiler
         config.cranelift_opt_level = "none"
         config.parallel_compilation = False
         config.wasm_memory64 = True
@@ -256,7 +255,6 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--source", choices=["both", "smith", "own"], default="both")
     parser.add_argument("--keep", default=".build/fuzz/differential")
-    parser.add_argument("--compiler", choices=["cranelift", "winch"], default="cranelift")
     options = parser.parse_args()
     if options.minutes is None and options.count is None:
         options.minutes = 1
@@ -267,7 +265,7 @@ def main():
         sources.append(own_modules(options.fuzzer, options.seed))
     if options.source != "own":
         sources.append(smith_modules(options.seed))
-    bindery, other, following = Bindery(options.fuzzer), Wasmtime(options.compiler), []
+    bindery, other, following = Bindery(options.fuzzer), Wasmtime(), []
     started = reported = time.time()
     count = calls = refused = limited = differences = 0
     while True:
