@@ -116,8 +116,8 @@ let package = Package(
     .target(
       name: "FuzzBodies",
       dependencies: [
-        "Bindery", "ChatTemplates", "ModelPrograms", "TensorFiles", "TensorOperations", "Tensors", "Tokenizers", "WASI", "WasmRuntime",
-        "WasmScripts", "WebAssembly", "WebAssemblyText",
+        "Bindery", "ChatTemplates", "ModelPrograms", "SystemFiles", "TensorFiles", "TensorOperations", "Tensors", "Tokenizers", "WASI",
+        "WasmRuntime", "WasmScripts", "WebAssembly", "WebAssemblyText",
       ],
       path: "Tests/FuzzBodies", swiftSettings: strict),
     .target(name: "CFuzzEngine", path: "Tests/Fuzzing/CFuzzEngine"),

@@ -16,25 +16,20 @@ extension FuzzTarget {
       ]
     }
   ) { (input) throws(BrokenPromise) in
-    guard let folder = BundleFolder.path else { throw BrokenPromise("there is no temporary folder") }
-    guard FileManager.default.createFile(atPath: folder + "/bundle.json", contents: Data(input)) else {
-      throw BrokenPromise("the temporary folder cannot be written")
-    }
-    guard let bundle = try? ModelBundle(path: folder) else { return }
+    let folder = "folder"
+    guard let bundle = try? ModelBundle(path: folder, manifest: input) else { return }
     for file in bundle.manifest.files {
       let path = bundle.path(of: file)
       let isInside = path.hasPrefix(folder + "/") && !path.dropFirst(folder.count + 1).contains("/") && !path.hasSuffix("/..") && !path.hasSuffix("/.")
       try promise(isInside && !path.utf8.contains(0), "the bundle has a file at \(path.debugDescription)")
     }
-    _ = try? bundle.weightsPath()
+    // What an installer is asked for is a name and a version, never an option or a place.
+    let packages = bundle.manifest.files.flatMap(\.parts).map(\.package) + (bundle.manifest.source.map { [$0.package] } ?? [])
+    for package in packages {
+      let isPlain = package.requirement.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "._+!-=*".utf8.contains(byte)
+      }
+      try promise(isPlain && !package.requirement.hasPrefix("-"), "the bundle asks for \(package.requirement.debugDescription)")
+    }
   }
-}
-
-private enum BundleFolder {
-  /// One for the process: only its bundle.json is written.
-  static let path: String? = {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "bindery-fuzz-bundle-\(UUID().uuidString)")
-    guard (try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)) != nil else { return nil }
-    return folder.path
-  }()
 }

@@ -28,20 +28,34 @@ extension FuzzTarget {
     limits.stepCountMax = 1 << 13
     limits.outputByteCountMax = 1 << 14
     let source = parts[0]
-    let contents = parts.count > 1 ? Array(parts[1...].prefix(4)) : ["Hello"]
+    let contents = (parts.count > 1 ? Array(parts[1...].prefix(4)) : ["Hello"]).map { $0 + mark }
     let messages = contents.enumerated().map { index, content in
       ChatMessage(role: ["user", "assistant", "system", content][index % 4], content: content)
     }
-    let text: String
+    let prompt: TemplateString
     do throws(ChatTemplateError) {
-      text = try ChatTemplate(source, limits: limits).render(messages, addGenerationPrompt: true, bosToken: "<s>", eosToken: "</s>")
+      let template = try ChatTemplate(source, limits: limits)
+      prompt = try template.renderPrompt(messages, addGenerationPrompt: true, bosToken: "<s>", eosToken: "</s>")
     } catch {
       try promise(error.line >= 1 && error.column >= 1, "an error lies before the template: \(error)")
       try promise(error.line <= source.unicodeScalars.count + 1, "an error lies behind the template: \(error)")
       return
     }
-    try promise(text.utf8.count <= limits.outputByteCountMax, "a template wrote \(text.utf8.count) bytes")
+    let bytes = Array(prompt.text.utf8)
+    try promise(bytes.count <= limits.outputByteCountMax, "a template wrote \(bytes.count) bytes")
+    var end = 0
+    // A template can spell the mark itself.
+    let spellsMark = source.contains(mark) || source.contains("2603")
+    for range in prompt.templateRanges {
+      try promise(range.lowerBound >= end && range.upperBound <= bytes.count, "the parts that a template wrote are \(prompt.templateRanges)")
+      end = range.upperBound
+      try promise(
+        spellsMark || Data(bytes[range]).range(of: Data(mark.utf8)) == nil, "what a message says counts as the template's: \(prompt.text.debugDescription)")
+    }
   }
+
+  /// In every message, and in no template unless it spells it.
+  private static let mark = "\u{2603}"
 
   static let json = FuzzTarget(
     "json", "JSON as requests and scripts have it: read, written by a template, read again", inputByteCountMax: 2048,
