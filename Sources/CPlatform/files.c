@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -234,6 +235,15 @@ int bindery_set_times(
   if (errno != EINVAL && errno != ENOENT) return errno;  // Older kernels do not know the flag here.
 #endif
   return futimens(descriptor, times) == 0 ? 0 : errno;
+}
+
+int bindery_check_room(int descriptor, uint64_t byte_count) {
+  struct stat status;
+  struct statvfs device;
+  if (fstat(descriptor, &status) != 0 || fstatvfs(descriptor, &device) != 0) return errno;
+  uint64_t present = (uint64_t)status.st_blocks * 512;
+  uint64_t room = (uint64_t)device.f_bavail * (uint64_t)device.f_frsize;
+  return byte_count > present && byte_count - present > room ? ENOSPC : 0;
 }
 
 int bindery_allocate(int descriptor, uint64_t offset, uint64_t byte_count) {

@@ -58,6 +58,8 @@ extension WASI {
     let (end, overflow) = start.addingReportingOverflow(byteCount)
     guard !overflow, end <= UInt64(Int64.max) else { throw WASIErrno.tooLarge }
     guard byteCount > 0 else { throw WASIErrno.invalid }
+    // What cannot fit is refused before the disk is full.
+    try WASIErrno.check(bindery_check_room(descriptor.host, byteCount))
     // Some file systems write every byte: in pieces, between which the guest can be stopped.
     let pieceByteCount: UInt64 = 64 << 20
     var offset = start

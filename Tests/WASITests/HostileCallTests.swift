@@ -114,7 +114,8 @@ struct HostileCallTests {
     #expect(file.code == 0)
     // Invalid, or nothing there; too large, or no room.
     #expect(try [0, 28].contains(guest.transfer("fd_pread", file.descriptor, 0, 100, offset: offset)))
-    #expect(try [22, 28, 51].contains(guest.transfer("fd_pwrite", file.descriptor, 0, 100, offset: offset)))
+    // Some file systems take files of 2^62 bytes.
+    #expect(try [22, 28, 51].contains(guest.transfer("fd_pwrite", file.descriptor, 0, 100, offset: offset)) || offset == 1 << 62)
     #expect(try [22, 28, 51, 58].contains(guest.call("fd_allocate", file.descriptor, offset, offset)))
     #expect(try [22, 28, 51, 58].contains(guest.call("fd_allocate", file.descriptor, 1, offset)))
     #expect(try [0, 22, 28].contains(guest.call("fd_filestat_set_size", file.descriptor, offset)))
@@ -132,7 +133,7 @@ struct HostileCallTests {
       guest.expectTrap(.memory(.outOfBounds)) { _ = try guest.call(name, name == "fd_read" ? 0 : 1, 8, count, 808) }
     }
     #expect(try guest.call("poll_oneoff", 0, 100, count, 200) == 28)
-    guest.expectTrap(.memory(.outOfBounds)) { _ = try guest.call("random_get", 8, count << 3) }
+    guest.expectTrap(.memory(.outOfBounds)) { _ = try guest.call("random_get", 8, max(count, 1 << 18)) }
     guest.expectTrap(.memory(.outOfBounds)) { _ = try guest.call("fd_readdir", 3, 8, max(count, 1 << 18), 0, 200) }
     #expect(try guest.call("path_open", 3, 0, 1000, count, 0, 2, 0, 0, 900) == 37)
     #expect(try guest.call("path_symlink", 0, count, 3, 0, 4) == 37)
@@ -186,18 +187,23 @@ struct HostileCallTests {
   @Test("a listing is charged to the budget while it is held")
   func listing() throws {
     for index in 0..<300 { _ = try folder.write([], to: "entry-\(index)-" + String(repeating: "x", count: 150)) }
-    let small = try CallingGuest(folder: folder, budget: ResourceBudget(byteCountMax: 320_000))
-    #expect(try small.call("fd_readdir", 3, 1000, 1000, 0, 200) == 48)
-    #expect(small.store.budget.usedByteCount(on: .hostBuffers) == 0)
-    let guest = try CallingGuest(folder: folder, budget: ResourceBudget(byteCountMax: 1 << 20))
+    let guest = try CallingGuest(folder: folder, budget: ResourceBudget(byteCountMax: 1 << 30))
+    let budget = guest.store.budget
+    let before = budget.usedByteCount(on: .hostBuffers)
+    // All but a little is spent on something else.
+    let spent = budget.byteCountMax - budget.usedByteCount - 30_000
+    #expect(budget.charge(spent, to: .hostBuffers))
+    #expect(try guest.call("fd_readdir", 3, 1000, 1000, 0, 200) == 48)
+    #expect(budget.usedByteCount(on: .hostBuffers) == before + spent)
+    budget.credit(spent, to: .hostBuffers)
     #expect(try guest.call("fd_readdir", 3, 1000, 1000, 0, 200) == 0)
-    let held = guest.store.budget.usedByteCount(on: .hostBuffers)
-    #expect(held > 300 * 150)
+    let held = budget.usedByteCount(on: .hostBuffers)
+    #expect(held > before + 300 * 150)
     // Begun again, the old one is given back.
     #expect(try guest.call("fd_readdir", 3, 1000, 1000, 0, 200) == 0)
-    #expect(guest.store.budget.usedByteCount(on: .hostBuffers) == held)
+    #expect(budget.usedByteCount(on: .hostBuffers) == held)
     #expect(try guest.call("fd_close", 3) == 0)
-    #expect(guest.store.budget.usedByteCount(on: .hostBuffers) == 0)
+    #expect(budget.usedByteCount(on: .hostBuffers) == before)
   }
 
   @Test("descriptors have a limit, and what cannot be opened is not created either")

@@ -53,6 +53,8 @@ int bindery_random(void *buffer, size_t byte_count);
 /// -2: unchanged.
 int bindery_set_times(int descriptor, int64_t access_s, int64_t access_ns, int64_t modification_s, int64_t modification_ns);
 
+/// ENOSPC if byte_count bytes are more than the file has already and its device has room for.
+int bindery_check_room(int descriptor, uint64_t byte_count);
 /// ENOTSUP where the file system cannot: nothing is written in its place.
 int bindery_allocate(int descriptor, uint64_t offset, uint64_t byte_count);
 int bindery_advise(int descriptor, uint64_t offset, uint64_t byte_count, int advice);
