@@ -114,12 +114,24 @@ extension BinaryReader {
   }
 
   /// The next `byteCount` bytes as strict UTF-8: overlong forms, surrogates and values above U+10FFFF are errors.
+  ///
+  /// The bytes are copied before they are examined: those of a mapped file may change at any time, and a string of bytes that were
+  /// good a moment ago would be no string.
   public mutating func readUTF8(byteCount: Int) throws(BinaryReadingError) -> String {
     let start = offset
     let range = try skip(byteCount: byteCount)
-    // SAFETY: `skip` checked that the range lies within the bytes.
-    let string = unsafe bytes.withUnsafeBytes { unsafe String(validating: $0[range], as: UTF8.self) }
-    guard let string else {
+    // SAFETY: `skip` checked that the range lies within the bytes; the buffer has room for as many.
+    let (string, isExact) = unsafe bytes.withUnsafeBytes { all in
+      let source = unsafe UnsafeRawBufferPointer(rebasing: all[range])
+      // Invalid bytes are repaired, and then the string is another one.
+      var string = unsafe String(unsafeUninitializedCapacity: source.count) { buffer in
+        unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: source)
+        return source.count
+      }
+      let isExact = string.withUTF8 { unsafe $0.count == source.count && $0.elementsEqual(source) }
+      return (string, isExact)
+    }
+    guard isExact else {
       offset = start
       throw BinaryReadingError(.malformedUTF8, at: start)
     }

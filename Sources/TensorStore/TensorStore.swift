@@ -40,7 +40,8 @@ public final class TensorStore: Sendable {
     let key = Key(files: opened.map(\.identity), placement: placement)
     // Placing happens under the lock: two callers of the same files must not both place them.
     return try entries.withLock { (entries) throws(TensorStoreError) -> WeightSet in
-      if let weights = entries[key]?.weights { return weights }
+      // Lost weights stay lost, also where the file looks again as it did.
+      if let weights = entries[key]?.weights, !weights.isLost { return weights }
       let weights = try Self.place(opened, paths: paths, placement: placement)
       entries = entries.filter { $0.value.weights != nil }
       entries[key] = Entry(weights: weights)
@@ -85,7 +86,8 @@ public final class TensorStore: Sendable {
       copied += try fill(memory, with: file, at: addresses[index], path: paths[index], placement: placement)
       let catalog = try readCatalog(memory, file, at: addresses[index], path: paths[index])
       files.append(
-        WeightSet.File(path: paths[index], catalog: catalog, address: addresses[index], byteCount: file.byteCount))
+        WeightSet.File(
+          path: paths[index], catalog: catalog, address: addresses[index], byteCount: file.byteCount, opened: file))
     }
     // Of a whole file bound at a multiple of the page nothing is copied; the memory's own count says so.
     copied += memory.copiedByteCount
@@ -117,11 +119,7 @@ public final class TensorStore: Sendable {
         copied += file.byteCount
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       case .copy:
-        let buffer = try file.read(at: 0, byteCount: Int(file.byteCount))
-        copied += UInt64(buffer.count)
-        try mapPages(memory, address, byteCount, path)
-        try memory.write(buffer, address: address)
-        copied += UInt64(buffer.count)
+        copied += try copy(file, to: memory, at: address, byteCount: byteCount, path: path)
         try memory.protect(address: address, byteCount: byteCount, protection: .read)
       }
       try memory.pinForever(address: address, byteCount: byteCount)
@@ -133,6 +131,29 @@ public final class TensorStore: Sendable {
     } catch {
       throw TensorStoreError(.environment, path: path, "it cannot be placed in the memory of weights: \(error)", cause: error)
     }
+  }
+
+  /// Reads a file into a buffer of the host, and copies that.
+  private static func copy(
+    _ file: RegularFile, to memory: Memory, at address: UInt64, byteCount: UInt64, path: String
+  ) throws -> UInt64 {
+    // Pages of the system, not an array: room for a file that is larger than memory is refused, with an error.
+    guard file.byteCount <= ResourceBudget.byteCountMaxDefault else {
+      throw TensorStoreError(
+        .environment, path: path,
+        "\(file.byteCount) bytes cannot be copied: twice as many do not fit the memory of this machine; map the file instead")
+    }
+    let buffer = try AddressReservation(byteCount: Int(file.byteCount))
+    try buffer.commit(at: 0, byteCount: buffer.byteCount)
+    // SAFETY: the reservation is at least as long as the file, and lives to the end of this function.
+    let bytes = unsafe UnsafeMutableRawBufferPointer(start: buffer.base, count: Int(file.byteCount))
+    try unsafe file.read(at: 0, into: bytes)
+    try mapPages(memory, address, byteCount, path)
+    try unsafe memory.withUnsafeWritableBytes(address: address, byteCount: file.byteCount) { target in
+      // SAFETY: the counts are equal.
+      unsafe target.copyMemory(from: UnsafeRawBufferPointer(bytes))
+    }
+    return 2 * file.byteCount
   }
 
   private static func mapPages(
@@ -162,7 +183,8 @@ public final class TensorStore: Sendable {
       }
     } catch {
       throw TensorStoreError(
-        .environment, path: path, "its contents disappeared while the header was read: \(error)", cause: error)
+        .environment, path: path, "its contents disappeared while the header was read (\(error)): was it cut, or is it still being written?",
+        cause: error)
     }
     switch result {
     case .success(let catalog): return catalog

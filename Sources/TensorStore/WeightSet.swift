@@ -28,6 +28,8 @@ public final class WeightSet: Sendable {
     /// Where the file starts in the memory.
     public let address: UInt64
     public let byteCount: UInt64
+    /// The file as it was opened.
+    let opened: RegularFile
   }
 
   /// A 64-bit virtual memory.
@@ -50,6 +52,47 @@ public final class WeightSet: Sendable {
   /// The metadata of the model: that of the first file.
   public var metadata: TensorFileMetadata { files[0].catalog.metadata }
 
+  // MARK: Files that change
+
+  /// True once a page of a mapped file could not be read: all that was read since may be zeroes. One atomic load as long as no page
+  /// was ever lost in this process.
+  public var isLost: Bool { memory.isLost }
+
+  /// Asks the system whether the mapped files are what they were when they were opened. A few microseconds.
+  ///
+  /// Noticed are a file that shrank, one that could not be read, and one that was written to in place (by its length and its time of
+  /// modification). A file of another name, or one that was replaced by renaming, stays what it was for those who have it open.
+  /// Weights that were read or copied are the process's own, whatever becomes of the file.
+  /// - Throws: `environment`, with the file and what to do.
+  public func checkUnchanged() throws(TensorStoreError) {
+    guard placement == .map else { return }
+    for file in files { try check(file) }
+    if isLost, let file = files.first {
+      throw TensorStoreError(
+        .environment, path: file.path,
+        "the weight file could not be read while it was in use: it was cut and written again, or its device failed; check it, "
+          + "then open the model again")
+    }
+  }
+
+  private func check(_ file: File) throws(TensorStoreError) {
+    let now: RegularFile.Identity
+    do throws(VirtualMemoryError) { now = try file.opened.currentIdentity() } catch {
+      throw TensorStoreError(.environment, path: file.path, error.description, cause: error)
+    }
+    guard now != file.opened.identity else { return }
+    if now.byteCount < file.byteCount {
+      throw TensorStoreError(
+        .environment, path: file.path,
+        "the weight file shrank from \(file.byteCount) to \(now.byteCount) bytes while it was in use; restore it, then open the model "
+          + "again")
+    }
+    throw TensorStoreError(
+      .environment, path: file.path,
+      "the weight file was written to while it was in use; open the model again, and replace weight files by renaming, which leaves "
+        + "those in use alone")
+  }
+
   /// The bytes of a file, in place, for the time of `body`: for what the catalog leaves in the file, such as a vocabulary.
   /// - Throws: `environment` if the file was truncated or its device failed since it was bound.
   public func withBytes<Result>(
@@ -64,6 +107,7 @@ public final class WeightSet: Sendable {
         return Swift.Result { try body(span) }
       }
     } catch {
+      try checkUnchanged()
       throw TensorStoreError(
         .environment, path: file.path, "its contents disappeared while they were in use: \(error)", cause: error)
     }

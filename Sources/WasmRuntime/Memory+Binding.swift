@@ -113,9 +113,8 @@ extension Memory {
     for run in runs {
       refreshViews(losing: run.pages)
       setPages(run.pages, .unmapped)
-      dropHostPages(run.pages)
+      forgetPages(run.pages, of: [run.binding], areReplaced: dropHostPages(run.pages))
     }
-    forgetEmptyBindings(Set(runs.map(\.binding)))
   }
 
   /// Drops clean resident pages of bindings in a range.
@@ -150,12 +149,24 @@ extension Memory {
     return runs
   }
 
-  /// Under the lock, when pages of these bindings have been unmapped: those that guests made and that have none left end here.
-  /// Those of the host end with its `unbind`, however little is left of them.
-  func forgetEmptyBindings(_ ids: Set<UInt64>) {
+  /// Under the lock, when pages of these bindings have been unmapped and dropped: their files are not watched there any more.
+  /// Bindings that guests made and that have no page left end here. Those of the host end with its `unbind`, however little is left
+  /// of them.
+  /// - Parameter areReplaced: whether `dropHostPages` replaced the pages.
+  func forgetPages(_ pages: Range<UInt64>, of ids: Set<UInt64>, areReplaced: Bool) {
+    let (offset, byteCount) = byteRange(pages)
     for id in ids {
-      guard let record = bindings[id], record.isGuestOwned, ownedRuns(of: id, record).isEmpty else { continue }
-      forget(id, record)
+      guard let record = bindings[id] else { continue }
+      if !areReplaced {
+        // Another thread may still be reading the file's pages, so the watch goes on. There are few such records: a memory in so many
+        // pieces that pages cannot be replaced may not bind either.
+        record.watch?.scatter()
+      } else if record.isGuestOwned, ownedRuns(of: id, record).isEmpty {
+        forget(id, record)
+      } else {
+        // SAFETY: the offset lies inside the reservation.
+        unsafe record.watch?.forget(base + offset, byteCount: byteCount)
+      }
     }
   }
 

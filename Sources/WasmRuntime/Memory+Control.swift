@@ -59,8 +59,8 @@ extension Memory {
     }
     refreshViews(losing: pages)
     setPages(pages, .unmapped)
-    dropHostPages(pages)
-    if !bound.isEmpty { forgetEmptyBindings(bound) }
+    let areReplaced = dropHostPages(pages)
+    if !bound.isEmpty { forgetPages(pages, of: bound, areReplaced: areReplaced) }
     return true
   }
 
@@ -310,15 +310,19 @@ extension Memory {
 
   /// Contents of pages that are unmapped now go back to the system, and so does access, where protection is mirrored.
   /// Where it is not, the pages stay accessible to the host, empty, and only the page states refuse.
-  func dropHostPages(_ pages: Range<UInt64>) {
+  /// - Returns: false if the system would not replace the pages: they are still those of the file, if one was bound there.
+  @discardableResult
+  func dropHostPages(_ pages: Range<UInt64>) -> Bool {
     awaitSafepoints()
     let (offset, byteCount) = byteRange(pages)
     do throws(VirtualMemoryError) {
       guard hasRoomToMirror else { throw VirtualMemoryError(operation: .replace, errno: 12) }
       try reservation.replace(at: offset, byteCount: byteCount, access: hasOneUser ? .none : .readWrite)
+      return true
     } catch {
       // A page that is mapped again is replaced first, so what stays here is never seen.
       try? reservation.discard(at: offset, byteCount: byteCount)
+      return false
     }
   }
 

@@ -51,6 +51,69 @@ struct TensorStoreTests {
     withExtendedLifetime(folder) {}
   }
 
+  @Test("weights whose file shrank say so, and are opened anew once the file is whole again, even if it looks the same")
+  func lost() throws {
+    let folder = try TemporaryFolder()
+    var bytes = Self.file()
+    bytes += [UInt8](repeating: 3, count: 100_000)
+    let path = try folder.write(bytes, to: "w.gguf")
+    let date = Date(timeIntervalSince1970: 1_700_000_000)
+    try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: path)
+    let store = TensorStore()
+    let weights = try store.weights(paths: [path], placement: .map)
+    try weights.checkUnchanged()
+    let handle = try FileHandle(forUpdating: URL(filePath: path))
+    try handle.truncate(atOffset: 4096)
+    let shrunk = #expect(throws: TensorStoreError.self) { try weights.checkUnchanged() }
+    #expect(shrunk?.kind == .environment && shrunk?.path == path)
+    #expect(shrunk?.message.contains("shrank from \(bytes.count) to 4096 bytes") == true, "\(String(describing: shrunk))")
+    #expect(!weights.isLost, "nobody has read the lost bytes yet")
+    #expect(throws: MemoryAccessError.self) { try weights.memory.read(address: 90_000, byteCount: 1) }
+    #expect(weights.isLost)
+    try handle.seek(toOffset: 0)
+    try handle.write(contentsOf: Data(bytes))
+    try handle.close()
+    try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: path)
+    let whole = #expect(throws: TensorStoreError.self) { try weights.checkUnchanged() }
+    #expect(whole?.message.contains("open the model again") == true)
+    let again = try store.weights(paths: [path], placement: .map)
+    #expect(again !== weights)
+    try again.checkUnchanged()
+    #expect(try again.memory.read(address: 90_000, byteCount: 1) == [3])
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("weights whose file was written to in place say so; a file that was replaced by renaming is another one")
+  func changed() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file(), to: "w.gguf")
+    let store = TensorStore()
+    let (mapped, copied) = (
+      try store.weights(paths: [path], placement: .map), try store.weights(paths: [path], placement: .copy)
+    )
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSince1970: 1_700_000_000)], ofItemAtPath: path)
+    let error = #expect(throws: TensorStoreError.self) { try mapped.checkUnchanged() }
+    #expect(error?.message.contains("was written to") == true)
+    try copied.checkUnchanged()
+    let fresh = try store.weights(paths: [path], placement: .map)
+    let other = try folder.write(Self.file(5), to: "other.gguf")
+    #expect(unsafe rename(other, path) == 0)
+    try fresh.checkUnchanged()
+    #expect(try store.weights(paths: [path], placement: .map) !== fresh)
+    withExtendedLifetime(folder) {}
+  }
+
+  @Test("a file that is too large to be copied is refused, whatever its size")
+  func hugeCopy() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(Self.file(), to: "w.gguf")
+    try FileHandle(forWritingTo: URL(filePath: path)).truncate(atOffset: 1 << 39)
+    let error = #expect(throws: TensorStoreError.self) { try TensorStore().weights(paths: [path], placement: .copy) }
+    #expect(error?.kind == .environment && error?.message.contains("map the file instead") == true)
+    withExtendedLifetime(folder) {}
+  }
+
   @Test("a file is placed once per process, as long as somebody uses it")
   func sharing() throws {
     let folder = try TemporaryFolder()
