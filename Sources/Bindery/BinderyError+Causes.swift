@@ -19,6 +19,15 @@ extension BinderyError {
   /// A trap: its message and the function of the guest in which it happened. The whole backtrace is in the cause.
   init(_ trap: Trap, doing what: String) {
     let place = trap.backtrace.first.map { ", in the guest's \($0)" } ?? ""
-    self.init(.trap, "\(what): \(trap.message)\(place)", cause: trap)
+    let kind: Kind =
+      switch trap.kind {
+      case .deadlineExceeded: .timeLimit
+      case .cancelled: .cancelled
+      default: .trap
+      }
+    self.init(kind, "\(what): \(trap.message)\(place)", cause: trap)
   }
+
+  /// Whether the work was stopped from outside, by its time limit or by a cancellation.
+  var isInterruption: Bool { kind == .timeLimit || kind == .cancelled }
 }

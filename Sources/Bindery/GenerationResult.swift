@@ -6,6 +6,8 @@ public enum FinishReason: String, Sendable, Codable {
   case length
   /// Cancelled by the caller or by its time limit.
   case cancelled
+  /// The session's budget of memory has no room for another token. The session can be used again.
+  case memoryLimit = "memory_limit"
 }
 
 /// What to generate from.
@@ -15,11 +17,12 @@ public struct GenerationRequest: Sendable {
   /// At most this many tokens, the end-of-generation token included.
   public var tokenCountMax: Int
   public var sampling: SamplingOptions
-  /// Generation ends before the first of these texts; no part of it is given out.
+  /// Generation ends before the first of these texts; no part of it is given out. At most 256 texts of 65 536 bytes in all.
   public var stopStrings: [String]
-  /// How many of the most probable tokens to report for each generated token; 0 = none.
+  /// How many of the most probable tokens to report for each generated token; 0 = none, at most the whole vocabulary.
   public var topLogProbabilityCount: Int
-  /// Gives up after this time, with what there is and `FinishReason.cancelled`. Nil: no limit.
+  /// Gives up after this time, counted from the call, with what there is and `FinishReason.cancelled`. Nil: no limit. It holds for
+  /// everything: waiting for the session, renewing the program, passes, sampling and text.
   public var timeLimit: Duration?
 
   public init(

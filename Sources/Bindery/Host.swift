@@ -45,8 +45,9 @@ public final class Host: Sendable {
       throw BinderyError(
         .malformedInput, "the number of threads must lie between 1 and \(WorkerPool.threadCountMax), found \(threadCount)")
     }
-    guard options.prefillRowCountMax >= 1 else {
-      throw BinderyError(.malformedInput, "a prefill pass needs at least 1 row, found \(options.prefillRowCountMax)")
+    guard 1...(1 << 20) ~= options.prefillRowCountMax else {
+      throw BinderyError(
+        .malformedInput, "a prefill pass has between 1 and \(1 << 20) rows, found \(options.prefillRowCountMax)")
     }
     self.options = options
     self.threadCount = threadCount

@@ -47,14 +47,17 @@ public struct HostOptions: Sendable {
   public var threadCount: Int?
   public var kernels: KernelProvider = .native
   public var weights: WeightLoading = .map
-  /// The most bytes that the memories of one session may have accessible (weights excluded when mapped); nil: no limit.
+  /// The most bytes that one session may make this host spend at one time: on all its memories together, on tables, stacks, workspaces
+  /// and other buffers. Weights that are mapped are not counted, since all sessions share them. Nil: half of the machine's memory.
+  /// `SessionLimits` can say otherwise for a session.
   public var sessionMemoryByteCountMax: UInt64?
   /// Rows of one prefill pass. More rows make matrix products more efficient, and activations larger.
   public var prefillRowCountMax = 512
   /// When activations are given back to the operating system.
   public var scratchDiscard = ScratchDiscardPolicy.aboveByteCount(8 << 20)
 
-  /// What a model program writes with `bindery.log`, line by line; nil: nothing is done with it.
+  /// What a model program writes with `bindery.log`, line by line, with control characters escaped; nil: nothing is done with it. Each
+  /// line is cut after 8 KiB, and each session's log ends after `SessionLimits.logByteCountMax` bytes.
   public var log: (@Sendable (String) -> Void)?
 
   public init() {}

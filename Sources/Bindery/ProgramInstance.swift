@@ -1,3 +1,4 @@
+import BinaryReading
 import TensorOperations
 import TensorStore
 import WasmRuntime
@@ -14,6 +15,8 @@ final class ProgramInstance {
   private var arguments: [Value] = []
   private var results: [Value] = []
   private var request: [Int32] = []
+  private let buffers: BufferAccount
+  private var attachment: CancellationAttachment?
 
   let vocabularySize: Int
   let contextLength: Int
@@ -25,39 +28,51 @@ final class ProgramInstance {
 
   /// The version of the program interface that this host speaks.
   static let abiVersion: UInt32 = 1
-  /// Pages of the cache and of the scratch memory: 64 GiB of addresses each, so that a thousand sessions fit a process.
-  private static let pageCountMax: UInt64 = 1 << 20
+  /// The most tokens that a vocabulary may have: sixteen times that of the largest model. What the host does for each token it does in
+  /// one go, some nanoseconds for each of these.
+  static let vocabularySizeMax = 1 << 22
+  /// Addresses that a memory of the program itself may have.
+  private static let ownMemoryByteCountMax: UInt64 = 1 << 30
 
-  init(model: Model) throws(BinderyError) {
-    let options = model.host.options
+  /// Instantiates and sets up the program, under the limits of `use`, which it has begun: they hold from the first instruction.
+  init(model: Model, budget: ResourceBudget, log: SessionLog, use: SessionUse) throws(BinderyError) {
+    // Prompts and answers are in these: no core dump gets them.
     var limits = MemoryLimits()
-    if let byteCountMax = options.sessionMemoryByteCountMax { limits.mappedByteCountMax = byteCountMax }
+    limits.isExcludedFromDumps = true
     do {
       memories = ProgramMemories(
         weights: model.weights.memory,
         cache: try Memory(
           type: MemoryType(
-            addressType: .i64, limits: Limits(minimum: 0, maximum: Self.pageCountMax),
+            addressType: .i64, limits: Limits(minimum: 0, maximum: model.addresses.cachePageCount),
             attributes: MemoryAttributes(isVirtual: true)),
-          limits: limits),
+          limits: limits, budget: budget),
         scratch: try Memory(
-          type: MemoryType(addressType: .i64, limits: Limits(minimum: 0, maximum: Self.pageCountMax)), limits: limits))
+          type: MemoryType(addressType: .i64, limits: Limits(minimum: 0, maximum: model.addresses.scratchPageCount)), limits: limits,
+          budget: budget))
     } catch {
       throw BinderyError(.environment, "the memories of a session cannot be made: \(error)", cause: error)
     }
     var resources = ResourceLimits()
-    resources.memoryByteCountMax = min(1 << 30, options.sessionMemoryByteCountMax ?? .max)
-    store = Store(engine: model.host.engine, limits: resources)
+    resources.memoryByteCountMax = Self.ownMemoryByteCountMax
+    resources.memoryLimits.isExcludedFromDumps = true
+    resources.memoryLimits.reservationByteCountMax = Self.ownMemoryByteCountMax
+    store = Store(engine: model.host.engine, limits: resources, budget: budget)
     if model.host.engine.configuration.consumesFuel { store.fuel = .max }
+    buffers = BufferAccount(budget)
+    // Tokens, positions, sequences and rows of a pass, each padded.
+    try buffers.charge(4 * (4 * model.host.options.prefillRowCountMax + 64), for: "requests")
+    attachment = CancellationAttachment(use.cancellation, store.interruptHandle)
+    store.setTimeLimit(use.timeLeft)
     do {
       var imports = Imports()
       for name in TensorOperation.MemoryName.allCases {
         imports.define(module: "bindery", name: name.rawValue, .memory(memories[name]))
       }
-      imports.define(module: "bindery", name: "log", .function(Self.logFunction(store, options.log)))
+      imports.define(module: "bindery", name: "log", .function(Self.logFunction(store, log)))
       try TensorModule.define(
         in: &imports, store: store, memories: memories, provider: try model.host.tensorProvider(), workers: model.host.workers,
-        log: options.log)
+        log: { log.write($0) })
       instance = try Instance(store: store, module: model.program, imports: imports)
     } catch let error as BinderyError { throw error } catch let error as WasmError {
       throw BinderyError(error, doing: "\(model.programDescription) cannot be instantiated")
@@ -80,18 +95,27 @@ final class ProgramInstance {
       sequenceClose: try exports.function("sequence_close", [.i32], .i32),
       passBegin: try exports.function("pass_begin", [.i32, .i32], .i64), forward: try exports.function("forward", [], .i64))
     try Self.configure(exports, memory: memory, functions: functions, model: model)
-    vocabularySize = Int(
-      Int32(bitPattern: try Self.call(try exports.function("vocabulary_size", [], .i32), "vocabulary_size").i32 ?? 0))
-    contextLength = Int(
-      Int32(bitPattern: try Self.call(try exports.function("context_length", [], .i32), "context_length").i32 ?? 0))
-    embeddingSize = Int(
-      Int32(bitPattern: try Self.call(try exports.function("embedding_size", [], .i32), "embedding_size").i32 ?? 0))
-    guard vocabularySize > 0, contextLength > 0, embeddingSize > 0 else {
-      throw BinderyError(
-        .malformedInput,
-        "\(model.programDescription) reports a vocabulary of \(vocabularySize), a context of \(contextLength) and a "
-          + "width of \(embeddingSize): all must be above 0")
-    }
+    vocabularySize = try Self.number(exports, "vocabulary_size", atMost: Self.vocabularySizeMax, of: model)
+    contextLength = try Self.number(exports, "context_length", atMost: Int(Int32.max), of: model)
+    embeddingSize = try Self.number(exports, "embedding_size", atMost: Int(Int32.max), of: model)
+  }
+
+  deinit { end() }
+
+  // MARK: Uses
+
+  /// From now on, the program is stopped by what stops `use`.
+  func begin(_ use: SessionUse) {
+    attachment = CancellationAttachment(use.cancellation, store.interruptHandle)
+    store.setTimeLimit(use.timeLeft)
+  }
+
+  /// The use is over: what comes later than this does not reach the next one.
+  func end() {
+    guard attachment != nil else { return }
+    attachment = nil
+    store.interruptHandle.reset()
+    store.setTimeLimit(nil)
   }
 
   /// Instructions executed so far, where the engine counts them; 0 elsewhere.
@@ -137,7 +161,8 @@ final class ProgramInstance {
     padRequest()
     for row in outputs { request.append(Int32(truncatingIfNeeded: row)) }
     do { try memories.scratch.write(elements: request, address: address) } catch {
-      throw BinderyError(.trap, "the model program gave a request block outside its scratch memory: \(error)", cause: error)
+      throw BinderyError(
+        .programInterface, "the model program gave a request block outside its scratch memory: \(error)", cause: error)
     }
     guard let logits = try call(functions.forward, "forward").i64, logits != .max else { throw programError("forward") }
     return logits
@@ -152,11 +177,14 @@ final class ProgramInstance {
   func withLogits<Result>(
     _ address: UInt64, row: Int = 0, _ body: (Span<Float>) -> Result
   ) throws(BinderyError) -> Result {
-    let (offset, overflow) = address.addingReportingOverflow(UInt64(row * vocabularySize * 4))
+    // At most as many rows as a pass has, of 2^22 logits each.
+    let (offset, overflow) = address.addingReportingOverflow(UInt64(row) * UInt64(vocabularySize) * 4)
     do {
       return try memories.scratch.withFloats(address: overflow ? .max : offset, count: vocabularySize) { body($0) }
     } catch {
-      throw BinderyError(.trap, "the model program gave logits outside its scratch memory: \(error)", cause: error)
+      throw BinderyError(
+        .programInterface,
+        "the model program gave no \(vocabularySize) logits in its scratch memory at address \(offset): \(error)", cause: error)
     }
   }
 
@@ -165,16 +193,23 @@ final class ProgramInstance {
   private static func configure(
     _ exports: ProgramExports, memory: Memory, functions: Functions, model: Model
   ) throws(BinderyError) {
-    let catalog = model.programCatalog
+    let catalog = try model.programCatalog()
+    guard catalog.count <= Int32.max else {
+      throw BinderyError(
+        .malformedInput, "'\(model.path)' has \(catalog.count) bytes of names and metadata: a program can be told of 2 GiB")
+    }
     let allocate = try exports.function("allocate", [.i32], .i32)
     let configure = try exports.function("configure", [.i32, .i32], .i32)
-    let address = try call(allocate, "allocate", .i32(Int32(clamping: catalog.count))).i32 ?? 0
+    let address = try call(allocate, "allocate", .i32(Int32(catalog.count))).i32 ?? 0
     guard address != 0 else {
       throw BinderyError(
         .environment, "\(model.programDescription) has no memory for the catalog of \(catalog.count) bytes")
     }
     do { try memory.write(catalog, address: UInt64(address)) } catch {
-      throw BinderyError(.trap, "the model program allocated memory that it does not have: \(error)", cause: error)
+      throw BinderyError(
+        .programInterface,
+        "\(model.programDescription) allocated \(catalog.count) bytes at address \(address), where it has no memory: \(error)",
+        cause: error)
     }
     let status = try call(configure, "configure", .i32(address), .i32(Int32(clamping: catalog.count))).i32 ?? 0
     guard status == 0 else {
@@ -183,12 +218,23 @@ final class ProgramInstance {
     }
   }
 
-  private static func logFunction(_ store: Store, _ log: (@Sendable (String) -> Void)?) -> Function {
+  /// A size that the program reports.
+  private static func number(
+    _ exports: ProgramExports, _ name: String, atMost maximum: Int, of model: Model
+  ) throws(BinderyError) -> Int {
+    let value = Int(Int32(bitPattern: try call(try exports.function(name, [], .i32), name).i32 ?? 0))
+    guard 1...maximum ~= value else {
+      throw BinderyError(
+        .programInterface, "\(model.programDescription) reports a \(name) of \(value): expected a number from 1 to \(maximum)")
+    }
+    return value
+  }
+
+  private static func logFunction(_ store: Store, _ log: SessionLog) -> Function {
     Function(store: store, type: FunctionType(parameters: [.i32, .i32], results: []), name: "bindery.log") {
       caller, arguments, _ in
-      guard let log, let memory = caller.instance?.memory("memory") else { return }
-      let bytes = try memory.read(address: UInt64(arguments.i32(0)), byteCount: UInt64(arguments.i32(1)))
-      log(String(decoding: bytes, as: UTF8.self))
+      guard let memory = caller.instance?.memory("memory") else { return }
+      try log.write(memory, address: UInt64(arguments.i32(0)), byteCount: UInt64(arguments.i32(1)))
     }
   }
 
@@ -224,11 +270,13 @@ final class ProgramInstance {
 
   private static func errorText(_ functions: Functions, _ memory: Memory) -> String? {
     guard let address = try? functions.errorAddress().first?.i32, let byteCount = try? functions.errorByteCount().first?.i32,
-      byteCount > 0, byteCount <= 1 << 16,
-      let bytes = try? memory.read(address: UInt64(address), byteCount: UInt64(byteCount))
+      byteCount > 0, let bytes = try? memory.read(address: UInt64(address), byteCount: min(UInt64(byteCount), errorByteCountMax))
     else { return nil }
-    return String(decoding: bytes, as: UTF8.self)
+    return bytes.escapedForTerminal + (UInt64(byteCount) > errorByteCountMax ? " ..." : "")
   }
+
+  /// A sentence; what is longer is cut.
+  private static let errorByteCountMax: UInt64 = 1 << 10
 }
 
 /// Finds what a model program must export.

@@ -27,14 +27,19 @@ public struct Sampler: Sendable {
   /// The next token, or nil if no logit is a number above minus infinity (the model's output is broken).
   ///
   /// - Parameter logits: `[V]`, V = vocabulary size. NaN counts as minus infinity.
-  public mutating func sample(_ logits: Span<Float>) -> Int32? {
+  public mutating func sample(_ logits: Span<Float>) -> Int32? { sample(logits, isStopped: { false }) }
+
+  /// The same for large vocabularies of strangers.
+  /// - Parameter isStopped: asked between steps, and while tokens are put in order; then the result is nil, or as if it had not been.
+  mutating func sample(_ logits: Span<Float>, isStopped: () -> Bool) -> Int32? {
     if options.temperature == 0 && (options.repeatPenalty == 1 || recent.isEmpty) { return Self.largest(logits) }
     copy(logits)
     applyRepeatPenalty()
     guard let best = Self.largest(adjusted.span) else { return nil }
     if options.temperature == 0 { return best }
+    if isStopped() { return nil }
     if options.topK == 0 && options.topP >= 1 && options.minP <= 0 { return drawFromAll(maximum: adjusted[Int(best)]) }
-    return drawFromKept(maximum: adjusted[Int(best)])
+    return drawFromKept(maximum: adjusted[Int(best)], isStopped: isStopped)
   }
 
   /// The index of the largest number, ties to the lowest index; nil if there is none above minus infinity.
@@ -84,14 +89,17 @@ public struct Sampler: Sendable {
   }
 
   /// Pops tokens in descending order of probability while top-k, top-p and min-p keep them, then draws among those.
-  private mutating func drawFromKept(maximum: Float) -> Int32? {
+  private mutating func drawFromKept(maximum: Float, isStopped: () -> Bool) -> Int32? {
     kept.removeAll(keepingCapacity: true)
     let limit = options.topK > 0 ? min(options.topK, adjusted.count) : adjusted.count
     buildHeap()
     // top-p is measured among the tokens that top-k kept, so its total is known only when top-k is off or the k are popped.
     var total = 0.0
     if options.topK > 0 {
-      while kept.count < limit, let top = popHeap() { kept.append(top) }
+      while kept.count < limit, let top = popHeap() {
+        kept.append(top)
+        if kept.count % 4096 == 0, isStopped() { return nil }
+      }
       for candidate in kept { total += probabilityWeight(candidate.logit, maximum) }
     } else {
       for logit in adjusted { total += probabilityWeight(logit, maximum) }
@@ -102,6 +110,7 @@ public struct Sampler: Sendable {
       if count == kept.count {
         guard options.topK == 0, count < limit, let top = popHeap() else { break }
         kept.append(top)
+        if count % 4096 == 4095, isStopped() { return nil }
       }
       let weight = probabilityWeight(kept[count].logit, maximum)
       // The most probable token has weight 1, so min-p compares with the weight itself. It is always kept.

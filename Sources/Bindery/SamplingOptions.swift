@@ -32,6 +32,15 @@ public struct SamplingOptions: Sendable, Hashable {
     self.seed = seed
   }
 
+  /// What a sampler with these options keeps for a vocabulary, at most: a copy of the logits, an order of tokens, those that it kept.
+  func bufferByteCount(vocabularySize: Int) -> Int {
+    // The tokens that the repeat penalty looks at: each twice, in a list and in a set.
+    let window = repeatPenalty == 1 ? 0 : 32 * min(repeatWindowTokenCount, 1 << 20)
+    guard temperature > 0 else { return repeatPenalty == 1 ? 0 : 4 * vocabularySize + window }
+    let isOrdered = topK > 0 || topP < 1 || minP > 0
+    return (isOrdered ? 24 : 4) * vocabularySize + window
+  }
+
   /// Greedy decoding: deterministic, whatever the seed.
   public static let greedy = SamplingOptions()
 
@@ -46,7 +55,9 @@ public struct SamplingOptions: Sendable, Hashable {
     if !repeatPenalty.isFinite || repeatPenalty <= 0 {
       return "the repeat penalty must be a finite number above 0, found \(repeatPenalty)"
     }
-    if repeatWindowTokenCount < 0 { return "the repeat window must be at least 0 tokens, found \(repeatWindowTokenCount)" }
+    if !(0...(1 << 20) ~= repeatWindowTokenCount) {
+      return "the repeat window must lie between 0 and \(1 << 20) tokens, found \(repeatWindowTokenCount)"
+    }
     return nil
   }
 }

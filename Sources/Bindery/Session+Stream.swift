@@ -8,15 +8,16 @@ public enum GenerationEvent: Sendable {
 
 extension Session {
   /// Generates on a thread of its own and gives the text as it comes. Ending the iteration, or the task that iterates, cancels
-  /// the generation.
+  /// this generation, and no other.
   public func stream(_ request: GenerationRequest) -> AsyncThrowingStream<GenerationEvent, any Error> {
     AsyncThrowingStream { continuation in
+      let cancellation = Cancellation()
       continuation.onTermination = { termination in
-        if case .cancelled = termination { self.cancel() }
+        if case .cancelled = termination { cancellation.cancel() }
       }
       let thread = Thread {
         do {
-          let result = try self.generate(request) { continuation.yield(.text($0)) }
+          let result = try self.generate(request, cancellation: cancellation) { continuation.yield(.text($0)) }
           continuation.yield(.finished(result))
           continuation.finish()
         } catch { continuation.finish(throwing: error) }

@@ -29,9 +29,17 @@ public enum Logits {
     return Double(logits[Int(token)]) - logSumExp(logits)
   }
 
-  /// The `count` most probable tokens, best first, ties by lower id. Cost: one pass, with an insertion per improvement.
+  /// The `count` most probable tokens, best first, ties by lower id. Cost: one pass, with an insertion per improvement; for more than
+  /// 64, all are put in order.
   public static func top(_ count: Int, _ logits: Span<Float>) -> [TokenLogProbability] {
+    let count = min(count, logits.count)
     guard count > 0 else { return [] }
+    let best = count <= 64 ? inserted(count, logits) : sorted(count, logits)
+    let normalizer = logSumExp(logits)
+    return best.map { TokenLogProbability(id: $0.id, logit: $0.logit, logprob: Double($0.logit) - normalizer) }
+  }
+
+  private static func inserted(_ count: Int, _ logits: Span<Float>) -> [(id: Int32, logit: Float)] {
     var best: [(id: Int32, logit: Float)] = []
     best.reserveCapacity(count + 1)
     for index in logits.indices {
@@ -42,7 +50,15 @@ public enum Logits {
       best.insert((Int32(truncatingIfNeeded: index), logit), at: position)
       if best.count > count { best.removeLast() }
     }
-    let normalizer = logSumExp(logits)
-    return best.map { TokenLogProbability(id: $0.id, logit: $0.logit, logprob: Double($0.logit) - normalizer) }
+    return best
+  }
+
+  /// An insertion per improvement would take the square of the vocabulary here.
+  private static func sorted(_ count: Int, _ logits: Span<Float>) -> [(id: Int32, logit: Float)] {
+    var all: [(id: Int32, logit: Float)] = []
+    all.reserveCapacity(logits.count)
+    for index in logits.indices where !logits[index].isNaN { all.append((Int32(truncatingIfNeeded: index), logits[index])) }
+    all.sort { $0.logit != $1.logit ? $0.logit > $1.logit : $0.id < $1.id }
+    return Array(all.prefix(count))
   }
 }

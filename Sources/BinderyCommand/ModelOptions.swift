@@ -12,7 +12,7 @@ struct ModelOptions: ParsableArguments {
 
   @OptionGroup var loading: LoadingOptions
 
-  @Option(help: ArgumentHelp("Give up after this time.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("Give up after this time, loading included, with what there is: status 124.", valueName: "seconds"))
   var timeout: Double?
 
   func validate() throws {
@@ -44,7 +44,11 @@ struct LoadingOptions: ParsableArguments {
       "Use this model program, binary or text, instead of the one for the model's architecture.", valueName: "file.wasm"))
   var program: String?
 
-  @Option(help: ArgumentHelp("The most bytes that each memory of the guest may use.", valueName: "bytes"))
+  @Option(
+    help: ArgumentHelp(
+      "The most bytes that the model program may make this process spend, on all its memories, tables and buffers together; mapped "
+        + "weights are not counted (default: half of the machine's memory).",
+      valueName: "bytes"))
   var memoryLimit: UInt64?
 
   /// - Parameter threads: nil: the cores, at most 8.

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Bindery
 import Foundation
-import Synchronization
 
 struct PerplexityCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -33,23 +32,25 @@ struct PerplexityCommand: ParsableCommand {
   }
 
   func run() throws {
-    let running = Mutex<Session?>(nil)
-    // One time limit for everything.
-    let interruption = Interruption(timeout: options.timeout) { running.withLock { $0 }?.cancel() }
+    // One time limit and one cancellation for everything.
+    let cancellation = Cancellation()
+    let interruption = Interruption(timeout: options.timeout) { cancellation.cancel() }
     defer { interruption.end() }
     let (count, scores): (Int, [Double])
     do {
       let model = try options.open(model, host: try options.makeHost())
       let text = try readText(file, isStopped: { interruption.isOver })
-      let session = try failing { () throws(BinderyError) in try model.makeSession() }
-      running.withLock { $0 = session }
+      let session = try failing { () throws(BinderyError) in
+        try model.makeSession(SessionLimits(timeLimit: interruption.remainingTime), cancellation: cancellation)
+      }
       (count, scores) = try failing { () throws(BinderyError) in
         let tokens = Array(try model.encode(text).prefix(maxTokens ?? session.contextLength))
         guard tokens.count >= 2 else {
           throw BinderyError(
             .malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")
         }
-        return (tokens.count, try session.negativeLogLikelihoods(of: tokens, timeLimit: interruption.remainingTime))
+        return (tokens.count, try session.negativeLogLikelihoods(
+          of: tokens, timeLimit: interruption.remainingTime, cancellation: cancellation))
       }
       if let failure = interruption.failure { throw failure }
     } catch {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Bindery
 import Foundation
-import Synchronization
 import SystemFiles
 
 struct RunCommand: ParsableCommand {
@@ -97,14 +96,14 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     try enterSandbox()
-    let running = Mutex<Session?>(nil)
-    // One time limit for everything, from reading the prompt on.
-    let interruption = Interruption(timeout: options.timeout) { running.withLock { $0 }?.cancel() }
+    // One time limit and one cancellation for everything, from reading the prompt to the end of the generation.
+    let cancellation = Cancellation()
+    let interruption = Interruption(timeout: options.timeout) { cancellation.cancel() }
     defer { interruption.end() }
-    do { try run(interruption) { session in running.withLock { $0 = session } } } catch { throw interruption.failure ?? error }
+    do { try run(interruption, cancellation) } catch { throw interruption.failure ?? error }
   }
 
-  private func run(_ interruption: Interruption, _ start: (Session) -> Void) throws {
+  private func run(_ interruption: Interruption, _ cancellation: Cancellation) throws {
     let text = try promptText(isStopped: { interruption.isOver })
     let clock = ContinuousClock()
     let begin = clock.now
@@ -112,30 +111,39 @@ struct RunCommand: ParsableCommand {
     let model = try options.open(model, host: host)
     let (tokens, session) = try failing { () throws(BinderyError) in
       // Two independent things that take time at the start: the tokenizer, and the instance of the program.
-      let instance = Background { () throws(BinderyError) in try model.makeSession() }
-      let tokens = try encode(text, model)
+      let instance = Background { () throws(BinderyError) in
+        try model.makeSession(SessionLimits(timeLimit: interruption.remainingTime), cancellation: cancellation)
+      }
+      let tokens = try encode(text, model, isStopped: { cancellation.isCancelled })
       return (tokens, try instance.value())
     }
-    start(session)
     if let failure = interruption.failure { throw failure }
     let loadSeconds = seconds(clock.now - begin)
-    let output = StreamedOutput { session.cancel() }
+    let output = StreamedOutput { cancellation.cancel() }
     let request = GenerationRequest(
       promptTokens: tokens, tokenCountMax: maxTokens, sampling: sampling, stopStrings: stop, topLogProbabilityCount: topLogprobs,
       timeLimit: interruption.remainingTime)
     var result = try failing { () throws(BinderyError) in
-      try session.generate(request) { piece in if !json { output.write(piece) } }
+      try session.generate(request, cancellation: cancellation) { piece in if !json { output.write(piece) } }
     }
+    // What there is, is printed, however long that takes.
+    interruption.end()
     try output.check()
     result.timings.loadSeconds = loadSeconds
     if json {
-      try printJSON(RunOutput(result))
+      try printJSON(RunOutput(result, session.memory))
     } else {
       try standardOutput("\n")
       if !quiet { standardError(Self.summary(result, tokenCount: tokens.count)) }
     }
     // What there is has been given; the status says that it is not all.
-    if result.finishReason == .cancelled { throw interruption.failure ?? interruption.timeoutFailure }
+    switch result.finishReason {
+    case .stop, .length: return
+    case .cancelled: throw interruption.failure ?? interruption.timeoutFailure
+    case .memoryLimit:
+      throw CommandFailure(
+        "the text ends early: the session's memory limit of \(session.memory.byteCountMax) bytes is reached (--memory-limit)")
+    }
   }
 
   /// From here on the process reads the model, the program and the prompt, and nothing else. Before anything starts a thread.
@@ -147,12 +155,12 @@ struct RunCommand: ParsableCommand {
       SandboxOptions.rules(forModel: ModelOptions.resolve(model)) + files.map { Sandbox.Rule(SystemString($0), .read) })
   }
 
-  private func encode(_ text: String, _ model: Model) throws(BinderyError) -> [Int32] {
-    guard chat else { return try model.encode(text, withSpecialTokens: !noSpecial) }
+  private func encode(_ text: String, _ model: Model, isStopped: @escaping () -> Bool) throws(BinderyError) -> [Int32] {
+    guard chat else { return try model.encode(text, withSpecialTokens: !noSpecial, isStopped: isStopped) }
     var messages: [Model.Message] = []
     if let system { messages.append(.init(role: "system", content: system)) }
     messages.append(.init(role: "user", content: text))
-    return try model.encode(messages)
+    return try model.encode(messages, isStopped: isStopped)
   }
 
   /// What a newcomer wants to know: how fast, and that no weights were copied.
@@ -166,9 +174,10 @@ struct RunCommand: ParsableCommand {
     }
     let end =
       switch result.finishReason {
-      case .cancelled: "cancelled; "
+      case .stop: ""
       case .length: "cut by --max-tokens; "
-      default: ""
+      case .cancelled: "cancelled; "
+      case .memoryLimit: "memory limit reached; "
       }
     return """
 
@@ -210,6 +219,8 @@ struct RunOutput: Encodable {
   struct Memory: Encodable {
     let weightsMappedBytes, weightsCopiedBytes, scratchPeakBytes, scratchDiscardedBytes, cacheMappedBytes: UInt64
     let rssAnonBytes, rssFileBytes, pssBytes: UInt64
+    /// What the session was charged for at most at one time, and what it may be.
+    let sessionPeakBytes, sessionLimitBytes: UInt64
   }
 
   let promptTokenIds: [Int32]
@@ -220,7 +231,7 @@ struct RunOutput: Encodable {
   let timings: Timings
   let memory: Memory
 
-  init(_ result: GenerationResult) {
+  init(_ result: GenerationResult, _ session: SessionMemory) {
     promptTokenIds = result.promptTokens
     tokenIds = result.tokens
     text = result.text
@@ -234,7 +245,8 @@ struct RunOutput: Encodable {
       weightsMappedBytes: memory.weightsMappedByteCount, weightsCopiedBytes: memory.weightsCopiedByteCount,
       scratchPeakBytes: memory.scratchPeakByteCount, scratchDiscardedBytes: memory.scratchDiscardedByteCount,
       cacheMappedBytes: memory.cacheMappedByteCount, rssAnonBytes: memory.residentAnonymousByteCount,
-      rssFileBytes: memory.residentFileByteCount, pssBytes: memory.proportionalByteCount)
+      rssFileBytes: memory.residentFileByteCount, pssBytes: memory.proportionalByteCount,
+      sessionPeakBytes: session.peakByteCount, sessionLimitBytes: session.byteCountMax)
   }
 }
 

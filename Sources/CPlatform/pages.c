@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -87,6 +88,7 @@ int bindery_pages_advise(void *address, size_t byte_count, int advice, bool *tak
     case BINDERY_ADVICE_NO_HUGE_PAGES: flag = MADV_NOHUGEPAGE; break;
     case BINDERY_ADVICE_POPULATE_READ: flag = MADV_POPULATE_READ; break;
     case BINDERY_ADVICE_POPULATE_WRITE: flag = MADV_POPULATE_WRITE; break;
+    case BINDERY_ADVICE_NOT_DUMPED: flag = MADV_DONTDUMP; break;
 #endif
     case BINDERY_ADVICE_WILL_NEED: flag = MADV_WILLNEED; break;
     default: return 0;
@@ -273,4 +275,12 @@ void bindery_error_text(int error, char *buffer, size_t byte_count) {
 #else
   if (strerror_r(error, buffer, byte_count) != 0) snprintf(buffer, byte_count, "error %d", error);
 #endif
+}
+
+bool bindery_has_room(size_t byte_count) {
+  // The compiler may not conclude that an allocation which nobody uses always succeeds.
+  void *volatile room = malloc(byte_count ? byte_count : 1);
+  bool has_room = room != NULL;
+  free(room);
+  return has_room;
 }

@@ -23,6 +23,16 @@ public enum ProgramCatalog {
       tensors: weights.files.flatMap { file in file.catalog.tensors.map { ($0, file.address + UInt64($0.fileOffset)) } })
   }
 
+  /// At least as many bytes as `encode` gives, without encoding.
+  public static func byteCountMax(_ weights: WeightSet) -> Int {
+    var byteCount = 16
+    for entry in weights.metadata.entries { byteCount += 32 + entry.key.utf8.count + (entry.value.string?.utf8.count ?? 0) }
+    for file in weights.files {
+      for tensor in file.catalog.tensors { byteCount += 32 + tensor.name.utf8.count + 8 * tensor.shape.rank }
+    }
+    return byteCount
+  }
+
   static func encode(metadata: TensorFileMetadata, tensors: [(TensorDescription, address: UInt64)]) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(96 * tensors.count + 64 * metadata.entries.count)

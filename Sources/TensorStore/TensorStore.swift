@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 import TensorFiles
 import Tensors
@@ -16,8 +17,38 @@ public final class TensorStore: Sendable {
     let placement: WeightPlacement
   }
 
-  private struct Entry {
+  private enum Entry {
+    case placed(Placed)
+    case placing(Placing)
+  }
+
+  private struct Placed {
     weak var weights: WeightSet?
+  }
+
+  /// What those wait for who want files that somebody is placing.
+  private final class Placing: Sendable {
+    private let done = DispatchSemaphore(value: 0)
+    private let result = Mutex<Result<WeightSet, TensorStoreError>?>(nil)
+
+    func end(_ result: Result<WeightSet, TensorStoreError>) {
+      self.result.withLock { $0 = result }
+      done.signal()
+    }
+
+    func wait() throws(TensorStoreError) -> WeightSet {
+      done.wait()
+      // For the next one who waits.
+      done.signal()
+      guard let result = result.withLock({ $0 }) else { preconditionFailure("the result is there before the signal") }
+      return try result.get()
+    }
+  }
+
+  private enum Step {
+    case take(WeightSet)
+    case wait(Placing)
+    case place(Placing)
   }
 
   private let entries = Mutex<[Key: Entry]>([:])
@@ -38,14 +69,38 @@ public final class TensorStore: Sendable {
       }
     }
     let key = Key(files: opened.map(\.identity), placement: placement)
-    // Placing happens under the lock: two callers of the same files must not both place them.
-    return try entries.withLock { (entries) throws(TensorStoreError) -> WeightSet in
+    switch nextStep(for: key) {
+    case .take(let weights): return weights
+    case .wait(let placing): return try placing.wait()
+    case .place(let placing):
+      // Outside the lock: a header may be long and a device slow, and others want other files.
+      let result = Result { () throws(TensorStoreError) in try Self.place(opened, paths: paths, placement: placement) }
+      entries.withLock { entries in
+        entries = entries.filter { if case .placed(let placed) = $0.value { placed.weights != nil } else { true } }
+        if case .success(let weights) = result {
+          entries[key] = .placed(Placed(weights: weights))
+        } else {
+          entries[key] = nil
+        }
+      }
+      placing.end(result)
+      return try result.get()
+    }
+  }
+
+  /// Two callers of the same files must not both place them.
+  private func nextStep(for key: Key) -> Step {
+    entries.withLock { entries in
+      switch entries[key] {
+      case .placing(let placing): return .wait(placing)
       // Lost weights stay lost, also where the file looks again as it did.
-      if let weights = entries[key]?.weights, !weights.isLost { return weights }
-      let weights = try Self.place(opened, paths: paths, placement: placement)
-      entries = entries.filter { $0.value.weights != nil }
-      entries[key] = Entry(weights: weights)
-      return weights
+      case .placed(let placed):
+        if let weights = placed.weights, !weights.isLost { return .take(weights) }
+      case nil: break
+      }
+      let placing = Placing()
+      entries[key] = .placing(placing)
+      return .place(placing)
     }
   }
 

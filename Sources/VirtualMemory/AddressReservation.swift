@@ -25,6 +25,8 @@ public enum MemoryAdvice: CInt, Hashable, Sendable, CaseIterable {
   case populateRead = 3
   /// The same for pages that are going to be written: each gets memory of its own now. Linux 5.14: MADV_POPULATE_WRITE.
   case populateWrite = 4
+  /// Core dumps leave the pages out: for what must not get into a file, such as prompts. Linux: MADV_DONTDUMP.
+  case notDumped = 5
 }
 
 /// The page of the operating system, in bytes: 4096 on most x86-64 systems, 16384 on Apple silicon.

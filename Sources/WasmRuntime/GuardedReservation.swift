@@ -20,10 +20,14 @@ struct GuardedReservation: ~Copyable {
   /// Host address of offset 0.
   let base: UnsafeMutableRawPointer
 
-  init(byteCount: Int) throws(VirtualMemoryError) {
+  private let isExcludedFromDumps: Bool
+
+  init(byteCount: Int, isExcludedFromDumps: Bool = false) throws(VirtualMemoryError) {
+    self.isExcludedFromDumps = isExcludedFromDumps
     whole = try AddressReservation(byteCount: Self.leadingByteCount + byteCount + Self.trailingByteCount)
     // SAFETY: inside the reservation. Its start is a multiple of the large page, and so is what leads.
     unsafe base = unsafe whole.base + Self.leadingByteCount
+    if isExcludedFromDumps { _ = try? whole.advise(.notDumped, at: 0, byteCount: whole.byteCount) }
   }
 
   /// Why there were no addresses, and what to do.
@@ -50,6 +54,8 @@ struct GuardedReservation: ~Copyable {
 
   func replace(at offset: Int, byteCount: Int, access: PageAccess) throws(VirtualMemoryError) {
     try whole.replace(at: place(offset), byteCount: byteCount, access: access)
+    // New pages have forgotten it. Should the system refuse, a dump has more in it than we like.
+    if isExcludedFromDumps { _ = try? whole.advise(.notDumped, at: place(offset), byteCount: byteCount) }
   }
 
   func discard(at offset: Int, byteCount: Int) throws(VirtualMemoryError) {

@@ -284,7 +284,7 @@ public final class Memory: @unchecked Sendable {
     maximum = min(maximum, limit)
     while true {
       do throws(VirtualMemoryError) {
-        let reservation = try GuardedReservation(byteCount: Int(maximum << log2))
+        let reservation = try GuardedReservation(byteCount: Int(maximum << log2), isExcludedFromDumps: limits.isExcludedFromDumps)
         return ReservationPlan(reservation: reservation, pageCount: maximum)
       } catch {
         // Where address space is scarce a plain memory can do with less of it.

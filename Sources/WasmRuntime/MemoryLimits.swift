@@ -24,6 +24,9 @@ public struct MemoryLimits: Sendable {
   /// Address space of a plain 64-bit memory that declares no maximum: growing beyond it gives -1.
   public var unboundedReservationByteCount: UInt64 = 1 << 36
 
+  /// Core dumps leave this memory out. One system call more for each `memory.map`.
+  public var isExcludedFromDumps = false
+
   /// Asked with the byte count of every discard by the guest that is not empty. It must not call the guest or the memory.
   /// `DiscardRateLimit` is a policy ready to use.
   public var discardPolicy: (@Sendable (UInt64) -> DiscardDecision)?

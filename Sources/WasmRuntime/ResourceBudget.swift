@@ -36,6 +36,7 @@ public final class ResourceBudget: Sendable {
   public let byteCountMax: UInt64
 
   private let used = Atomic<UInt64>(0)
+  private let refusals = Atomic<UInt64>(0)
   private let peak = Atomic<UInt64>(0)
   private let memories = Atomic<UInt64>(0)
   private let tables = Atomic<UInt64>(0)
@@ -61,7 +62,10 @@ public final class ResourceBudget: Sendable {
     var current = used.load(ordering: .relaxed)
     while true {
       let (sum, overflow) = current.addingReportingOverflow(byteCount)
-      guard !overflow, sum <= byteCountMax else { return false }
+      guard !overflow, sum <= byteCountMax else {
+        refusals.wrappingAdd(1, ordering: .relaxed)
+        return false
+      }
       let result = used.weakCompareExchange(expected: current, desired: sum, ordering: .relaxed)
       guard !result.exchanged else {
         raisePeak(to: sum)
@@ -85,6 +89,9 @@ public final class ResourceBudget: Sendable {
 
   /// The most bytes that were spent at one time.
   public var peakByteCount: UInt64 { peak.load(ordering: .relaxed) }
+
+  /// How often something did not fit: whoever compares it before and after a piece of work knows whether the budget was too small.
+  public var refusalCount: UInt64 { refusals.load(ordering: .relaxed) }
 
   /// Bytes spent now on one use.
   public func usedByteCount(on use: Use) -> UInt64 { withCounter(use) { $0.load(ordering: .relaxed) } }

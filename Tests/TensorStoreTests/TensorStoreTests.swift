@@ -231,3 +231,29 @@ struct ProgramCatalogTests {
     withExtendedLifetime(folder) {}
   }
 }
+
+@Suite("Opening the same and other files at once")
+struct TensorStoreConcurrencyTests {
+  @Test("callers of the same files get one set, errors reach all of them, and nobody waits for other files")
+  func together() async throws {
+    let folder = try TemporaryFolder()
+    var gguf = GGUFBytes()
+    gguf.add("general.architecture", "test")
+    gguf.tensors = [.init("one", dimensions: [4], offset: 0)]
+    gguf.data = [UInt8](repeating: 0, count: 16)
+    let good = try folder.write(gguf.bytes, to: "good.gguf")
+    let bad = try folder.write(Array(gguf.bytes.prefix(40)), to: "bad.gguf")
+    let store = TensorStore()
+    for _ in 0..<20 {
+      let sets = await withTaskGroup(of: WeightSet?.self) { group in
+        for index in 0..<16 {
+          group.addTask { try? store.weights(paths: [index % 2 == 0 ? good : bad], placement: .map) }
+        }
+        return await group.reduce(into: [WeightSet?]()) { $0.append($1) }
+      }
+      let found = sets.compactMap { $0 }
+      #expect(found.count == 8 && found.allSatisfy { $0 === found[0] })
+    }
+    withExtendedLifetime(folder) {}
+  }
+}

@@ -98,7 +98,7 @@ public enum MemoryWorker {
       session.discardScratch()
     }
 
-    let sampler = MemorySampler(scratches: sessions.map(\.scratchMemory))
+    let sampler = MemorySampler(scratches: sessions.compactMap(\.scratchMemory))
     let attendant = request.policy == .idle ? IdleDiscarder(sessions: sessions, idleSeconds: request.idleSeconds) : nil
     var response = TraceResponse()
     let discardsBefore = sessions.map { $0.discardStatistics() }
@@ -128,7 +128,7 @@ public enum MemoryWorker {
       response.discardCount += discards.count - before.count
       response.discardedBytes += discards.byteCount - before.byteCount
       response.discardSeconds += discards.seconds - before.seconds
-      response.scratchPeakBytes += session.scratchMemory.byteCount
+      response.scratchPeakBytes += session.scratchMemory?.byteCount ?? 0
       response.scratchResidentBytes += try session.residentByteCounts().scratch
     }
     response.prefillTokensPerSecond = prefillSeconds > 0 ? promptCount / prefillSeconds : 0

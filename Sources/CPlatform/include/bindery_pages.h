@@ -32,7 +32,7 @@ int bindery_pages_evict(void *address, size_t byte_count);
 int bindery_pages_evict_clean(void *address, size_t byte_count);
 
 enum { BINDERY_ADVICE_HUGE_PAGES = 0, BINDERY_ADVICE_NO_HUGE_PAGES = 1, BINDERY_ADVICE_WILL_NEED = 2, BINDERY_ADVICE_POPULATE_READ = 3,
-       BINDERY_ADVICE_POPULATE_WRITE = 4 };
+       BINDERY_ADVICE_POPULATE_WRITE = 4, BINDERY_ADVICE_NOT_DUMPED = 5 };
 
 /// Advises about pages. *taken is false, without a failure, where the system does not know the advice, or cannot take it for these
 /// pages.
@@ -69,6 +69,9 @@ int bindery_file_read(int descriptor, void *buffer, size_t byte_count, uint64_t 
 
 /// True in builds with AddressSanitizer, which has its own signal handlers and keeps freed memory for a while.
 bool bindery_is_address_sanitized(void);
+
+/// Whether malloc gives byte_count bytes now.
+bool bindery_has_room(size_t byte_count);
 
 /// The text of an errno, copied into buffer.
 void bindery_error_text(int error, char *buffer, size_t byte_count);
