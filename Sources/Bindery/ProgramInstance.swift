@@ -11,6 +11,7 @@ final class ProgramInstance {
   private let instance: Instance
   private let memory: Memory
   private let functions: Functions
+  private let passes: TensorPasses
   // Used again by every call and pass: decoding a token allocates nothing here.
   private var arguments: [Value] = []
   private var results: [Value] = []
@@ -70,7 +71,7 @@ final class ProgramInstance {
         imports.define(module: "bindery", name: name.rawValue, .memory(memories[name]))
       }
       imports.define(module: "bindery", name: "log", .function(Self.logFunction(store, log)))
-      try TensorModule.define(
+      passes = try TensorModule.define(
         in: &imports, store: store, memories: memories, provider: try model.host.tensorProvider(), workers: model.host.workers,
         log: { log.write($0) })
       instance = try Instance(store: store, module: model.program, imports: imports)
@@ -119,7 +120,7 @@ final class ProgramInstance {
   }
 
   /// Instructions executed so far, where the engine counts them; 0 elsewhere.
-  var instructionCount: Int64 { store.engine.configuration.consumesFuel ? .max - store.fuel : 0 }
+  var instructionCount: Int64 { store.engine.configuration.consumesFuel ? .max - store.fuel - store.fuelTakenByHost : 0 }
 
   // MARK: Sequences
 
@@ -164,6 +165,8 @@ final class ProgramInstance {
       throw BinderyError(
         .programInterface, "the model program gave a request block outside its scratch memory: \(error)", cause: error)
     }
+    passes.begin()
+    defer { passes.end() }
     guard let logits = try call(functions.forward, "forward").i64, logits != .max else { throw programError("forward") }
     return logits
   }

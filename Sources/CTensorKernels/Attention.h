@@ -79,24 +79,48 @@ TK_INLINE void tk_attention_values(
   }
 }
 
+/// The positions of a row that a call is about: all, or those of its part. Where a row is not begun yet or finished already, none.
+typedef struct tk_attention_span {
+  int64_t first, last;  // none: first > last
+  bool begins, ends;    // holds the row's first position, its last one
+} tk_attention_span;
+
+TK_INLINE tk_attention_span tk_attention_span_of(const tk_attention_arguments *a, ptrdiff_t row) {
+  const int64_t last = tk_load_i32(a->positions + row);
+  const int64_t first = a->window > 0 && last >= a->window ? last - a->window + 1 : 0;
+  if (a->state == NULL) return (tk_attention_span){first, last, true, true};
+  return (tk_attention_span){
+    first > a->position_begin ? first : a->position_begin, last < a->position_end ? last : a->position_end - 1,
+    first >= a->position_begin, last < a->position_end};
+}
+
 /// One row, `heads` query heads that share key/value head `kv_head`.
 TK_INLINE void tk_attention_group(
   uint32_t type, const int heads, const tk_attention_arguments *a, ptrdiff_t row, ptrdiff_t head, ptrdiff_t kv_head) {
   const ptrdiff_t dim = a->head_dim;
   const tk_f32 *q = a->q + (row * a->heads + head) * dim;
   tk_f32 *out = a->out + (row * a->heads + head) * dim;
-  const int64_t last = tk_load_i32(a->positions + row);
-  const int64_t first = a->window > 0 && last >= a->window ? last - a->window + 1 : 0;
+  const tk_attention_span span = tk_attention_span_of(a, row);
+  const int64_t first = span.first, last = span.last;
+  if (a->state != NULL && first > last) return;
   const int64_t element_byte_count = type == TK_TYPE_F32 ? 4 : 2;
   const int64_t row_byte_count = a->kv_heads * dim * element_byte_count;
   const uint8_t *base = (const uint8_t *)a->cache + tk_load_i64(a->bases + row) + kv_head * dim * element_byte_count;
 
+  float *state = a->state == NULL ? NULL : a->state + 2 * (row * a->heads + head);
   float maximum[TK_ATTENTION_HEADS], sum[TK_ATTENTION_HEADS];
-  for (int h = 0; h < heads; h++) {
-    maximum[h] = -INFINITY;
-    sum[h] = 0;
+  if (span.begins) {
+    for (int h = 0; h < heads; h++) {
+      maximum[h] = -INFINITY;
+      sum[h] = 0;
+    }
+    for (ptrdiff_t i = 0; i < heads * dim; i++) out[i] = 0;
+  } else {
+    for (int h = 0; h < heads; h++) {
+      maximum[h] = state[2 * h];
+      sum[h] = state[2 * h + 1];
+    }
   }
-  for (ptrdiff_t i = 0; i < heads * dim; i++) out[i] = 0;
 
   int64_t position = first;
   while (position <= last) {
@@ -152,6 +176,13 @@ TK_INLINE void tk_attention_group(
     }
     position += count;
   }
+  if (!span.ends) {
+    for (int h = 0; h < heads; h++) {
+      state[2 * h] = maximum[h];
+      state[2 * h + 1] = sum[h];
+    }
+    return;
+  }
   for (int h = 0; h < heads; h++) {
     const float factor = last < 0 ? 0 : 1.0f / sum[h];
     for (ptrdiff_t d = 0; d < dim; d++) out[h * dim + d] *= factor;
@@ -206,8 +237,9 @@ typedef struct tk_attention_tile {
 typedef struct tk_query {
   const tk_f32 *q;
   tk_f32 *out;
-  int64_t first, last;  // positions it attends
+  int64_t first, last;  // positions it attends, in this part
   float maximum, sum;
+  float *state;         // where they go after this part; null: the part ends the row
 } tk_query;
 
 TK_INLINE void tk_tile_convert(uint32_t type, float *out, const uint8_t *row, ptrdiff_t dim) {
@@ -331,16 +363,24 @@ TK_INLINE void tk_attention_rows(
   int query_count = 0;
   int64_t lowest = INT64_MAX, highest = 0;
   for (ptrdiff_t r = row; r < row + rows; r++) {
-    const int64_t last = tk_load_i32(a->positions + r);
-    const int64_t first = a->window > 0 && last >= a->window ? last - a->window + 1 : 0;
-    lowest = first < lowest ? first : lowest;
-    highest = last > highest ? last : highest;
+    const tk_attention_span span = tk_attention_span_of(a, r);
+    if (span.first > span.last) continue;
+    lowest = span.first < lowest ? span.first : lowest;
+    highest = span.last > highest ? span.last : highest;
     for (ptrdiff_t h = head; h < head + heads; h++) {
       const ptrdiff_t place = (r * a->heads + h) * dim;
-      all[query_count++] = (tk_query){a->q + place, a->out + place, first, last, -INFINITY, 0};
-      for (ptrdiff_t d = 0; d < dim; d++) ((tk_f32 *)a->out)[place + d] = 0;
+      float *state = a->state == NULL ? NULL : a->state + 2 * (r * a->heads + h);
+      tk_query query = {a->q + place, a->out + place, span.first, span.last, -INFINITY, 0, span.ends ? NULL : state};
+      if (span.begins) {
+        for (ptrdiff_t d = 0; d < dim; d++) ((tk_f32 *)a->out)[place + d] = 0;
+      } else {
+        query.maximum = state[0];
+        query.sum = state[1];
+      }
+      all[query_count++] = query;
     }
   }
+  if (query_count == 0) return;
   for (int64_t position = lowest; position <= highest; position += tk_tile_positions) {
     tk_query *queries[tk_tile_queries];
     int count = 0;
@@ -384,6 +424,11 @@ TK_INLINE void tk_attention_rows(
     }
   }
   for (int i = 0; i < query_count; i++) {
+    if (all[i].state != NULL) {
+      all[i].state[0] = all[i].maximum;
+      all[i].state[1] = all[i].sum;
+      continue;
+    }
     const float factor = 1.0f / all[i].sum;
     tk_f32 *out = all[i].out;
     for (ptrdiff_t d = 0; d < dim; d++) out[d] *= factor;

@@ -158,7 +158,17 @@ void tk_softmax(float *out, const float *x, ptrdiff_t rows, ptrdiff_t columns) {
   active()->softmax(out, x, rows, columns);
 }
 void tk_top_k(float *values, int32_t *ids, const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k) {
-  active()->top_k(values, ids, x, rows, columns, k);
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    tk_top_k_steps(values + r * k, ids + r * k, x + r * columns, columns, k, 0, tk_top_k_step_count(columns, k));
+  }
+}
+ptrdiff_t tk_top_k_step_count(ptrdiff_t columns, ptrdiff_t k) {
+  // To copy k elements, to order them as a heap, to look at the others, to sort the heap.
+  return k <= 0 ? 0 : k + k / 2 + (columns - k) + (k - 1);
+}
+void tk_top_k_steps(
+  float *values, int32_t *ids, const float *x, ptrdiff_t columns, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count) {
+  active()->top_k_steps(values, ids, x, columns, k, first, count);
 }
 
 // MARK: Probes

@@ -328,48 +328,62 @@ TK_INLINE void tk_sift_down(tk_f32 *values, int32_t *ids, ptrdiff_t root, ptrdif
   memcpy(ids + root, &id, 4);
 }
 
+/// The part of [first, end) that lies in a phase of `length` steps which begins at step `start`, counted from there.
+TK_INLINE ptrdiff_t tk_phase_first(ptrdiff_t first, ptrdiff_t start) { return first > start ? first - start : 0; }
+TK_INLINE ptrdiff_t tk_phase_end(ptrdiff_t end, ptrdiff_t start, ptrdiff_t length) {
+  return end <= start ? 0 : end - start < length ? end - start : length;
+}
+
 // A heap of the k best so far, its worst at the root. Almost every element is below that, which is tested 32 at a time.
-static void top_k(float *values, int32_t *ids, const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k) {
+static void top_k_steps(
+  float *values, int32_t *ids, const float *x, ptrdiff_t columns, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count) {
   if (k <= 0) return;
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    const tk_f32 *s = x + r * columns;
-    tk_f32 *v = values + r * k;
-    int32_t *n = ids + r * k;
-    for (int32_t i = 0; i < k; i++) {
-      v[i] = s[i];
-      memcpy(n + i, &i, 4);
-    }
-    for (ptrdiff_t i = k / 2; i-- > 0;) tk_sift_down(v, n, i, k);
-    for (ptrdiff_t i = k; i < columns;) {
-      const float threshold = tk_sort_key(v[0]);
-      if (i + 32 <= columns) {
-        int any = 0;
-        for (int j = 0; j < 32; j++) any |= s[i + j] > threshold;
-        if (!any) {
-          i += 32;
-          continue;
-        }
-      }
-      const ptrdiff_t end = i + 32 <= columns ? i + 32 : columns;
-      for (; i < end; i++) {
-        // Later elements win only if they are larger: ties keep the lower index, which came first.
-        if (s[i] > tk_sort_key(v[0])) {
-          const int32_t id = (int32_t)i;
-          v[0] = s[i];
-          memcpy(n, &id, 4);
-          tk_sift_down(v, n, 0, k);
-        }
+  const tk_f32 *s = x;
+  tk_f32 *v = values;
+  int32_t *n = ids;
+  const ptrdiff_t step_end = first + count;
+  for (ptrdiff_t i = tk_phase_first(first, 0); i < tk_phase_end(step_end, 0, k); i++) {
+    const int32_t id = (int32_t)i;
+    v[i] = s[i];
+    memcpy(n + i, &id, 4);
+  }
+  ptrdiff_t start = k;
+  for (ptrdiff_t i = tk_phase_first(first, start); i < tk_phase_end(step_end, start, k / 2); i++) {
+    tk_sift_down(v, n, k / 2 - 1 - i, k);
+  }
+  start += k / 2;
+  const ptrdiff_t scan_end = k + tk_phase_end(step_end, start, columns - k);
+  for (ptrdiff_t i = k + tk_phase_first(first, start); i < scan_end;) {
+    const float threshold = tk_sort_key(v[0]);
+    if (i + 32 <= scan_end) {
+      int any = 0;
+      for (int j = 0; j < 32; j++) any |= s[i + j] > threshold;
+      if (!any) {
+        i += 32;
+        continue;
       }
     }
-    for (ptrdiff_t last = k - 1; last > 0; last--) {
-      const float value = v[0];
-      const int32_t id = tk_load_i32(n);
-      v[0] = v[last];
-      memcpy(n, n + last, 4);
-      tk_sift_down(v, n, 0, last);
-      v[last] = value;
-      memcpy(n + last, &id, 4);
+    const ptrdiff_t end = i + 32 <= scan_end ? i + 32 : scan_end;
+    for (; i < end; i++) {
+      // Later elements win only if they are larger: ties keep the lower index, which came first.
+      if (s[i] > tk_sort_key(v[0])) {
+        const int32_t id = (int32_t)i;
+        v[0] = s[i];
+        memcpy(n, &id, 4);
+        tk_sift_down(v, n, 0, k);
+      }
     }
+  }
+  start += columns - k;
+  for (ptrdiff_t i = tk_phase_first(first, start); i < tk_phase_end(step_end, start, k - 1); i++) {
+    const ptrdiff_t last = k - 1 - i;
+    const float value = v[0];
+    const int32_t id = tk_load_i32(n);
+    v[0] = v[last];
+    memcpy(n, n + last, 4);
+    tk_sift_down(v, n, 0, last);
+    v[last] = value;
+    memcpy(n + last, &id, 4);
   }
 }
 

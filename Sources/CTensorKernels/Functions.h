@@ -18,7 +18,7 @@
   .silu_mul = silu_mul,
   .gelu_tanh_mul = gelu_tanh_mul,
   .softmax = softmax,
-  .top_k = top_k,
+  .top_k_steps = top_k_steps,
   .probe_read = probe_read,
   .probe_write = probe_write,
   .probe_float = probe_float,

@@ -30,7 +30,7 @@ typedef struct tk_functions {
   void (*silu_mul)(float *, const float *, const float *, ptrdiff_t);
   void (*gelu_tanh_mul)(float *, const float *, const float *, ptrdiff_t);
   void (*softmax)(float *, const float *, ptrdiff_t, ptrdiff_t);
-  void (*top_k)(float *, int32_t *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+  void (*top_k_steps)(float *, int32_t *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t);
   uint32_t (*probe_read)(const void *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t);
   void (*probe_write)(void *, const void *, const void *, uint32_t, ptrdiff_t, ptrdiff_t);
   ptrdiff_t (*probe_float)(float *, float, float, ptrdiff_t);

@@ -77,17 +77,32 @@ extension NativeKernels {
     out: UnsafeMutablePointer<Float>, q: UnsafePointer<Float>, bases: UnsafePointer<Int64>, positions: UnsafePointer<Int32>,
     cache: UnsafeRawPointer, keyPlaneOffset: Int64, valuePlaneOffset: Int64, chunkPositions: Int64, chunkStride: Int64, rows: Int,
     heads: Int, keyValueHeads: Int, headDimension: Int, type: UInt32, scale: Float, window: Int32, softcap: Float, firstRow: Int,
-    rowCount: Int, firstHead: Int, headCount: Int
+    rowCount: Int, firstHead: Int, headCount: Int, part: AttentionPart? = nil
   ) {
+    let range = unsafe part?.positions ?? 0..<0
+    let state = unsafe part?.state
     // SAFETY: the caller checked out and q, every cache row from the first to the last position of each row, and that the slice
     // lies in rows and heads. The C structure holds the pointers during this call only.
     unsafe withUnsafePointer(
       to: tk_attention_arguments(
         out: out, q: q, cache: cache, bases: bases, positions: positions, key_plane_offset: keyPlaneOffset,
         value_plane_offset: valuePlaneOffset, chunk_positions: chunkPositions, chunk_stride: chunkStride, heads: heads,
-        kv_heads: keyValueHeads, head_dim: headDimension, type: type, scale: scale, window: window, softcap: softcap)
+        kv_heads: keyValueHeads, head_dim: headDimension, type: type, scale: scale, window: window, softcap: softcap,
+        position_begin: Int64(range.lowerBound), position_end: Int64(range.upperBound), state: state)
     ) { arguments in
       unsafe tk_attention(arguments, firstRow, rowCount, firstHead, headCount)
+    }
+  }
+
+  /// Some positions of an attention that is done in parts, from position 0 up and without gaps.
+  @unsafe package struct AttentionPart {
+    package let positions: Range<Int>
+    /// [rows, heads, 2] floats, left alone between the parts.
+    package let state: UnsafeMutablePointer<Float>
+
+    package init(positions: Range<Int>, state: UnsafeMutablePointer<Float>) {
+      unsafe self.positions = positions
+      unsafe self.state = state
     }
   }
 
@@ -146,5 +161,17 @@ extension NativeKernels {
   ) {
     // SAFETY: the caller checked the operands, and that k is at most columns.
     unsafe tk_top_k(values, ids, x, rows, columns, k)
+  }
+
+  /// The steps that `topKSteps` takes for a row.
+  package static func topKStepCount(columns: Int, k: Int) -> Int { tk_top_k_step_count(columns, k) }
+
+  /// Steps [first, first + count) of `topK` of one row: in order, with values and ids left alone in between.
+  package static func topKSteps(
+    values: UnsafeMutablePointer<Float>, ids: UnsafeMutablePointer<Int32>, x: UnsafePointer<Float>, columns: Int, k: Int, first: Int,
+    count: Int
+  ) {
+    // SAFETY: the caller checked the operands, and that k is at most columns.
+    unsafe tk_top_k_steps(values, ids, x, columns, k, first, count)
   }
 }

@@ -3,157 +3,193 @@ import WasmRuntime
 /// Executes tensor operations with the kernels of this process, in place on the guest's memories.
 ///
 /// It can do no more than the guest itself could: `OperationFrame` checks every argument against the page states first, and the
-/// kernels get only what it has checked. Large operations are split over the worker pool; the results do not depend on how.
+/// kernels get only what it has checked. Operations are cut into pieces of about a millisecond at most (`PieceLimits`), which the worker
+/// pool shares out; between two pieces each thread asks whether the store's deadline has passed or it was cancelled. The results do not
+/// depend on how many threads there are.
 ///
 /// Nothing is allocated per operation: the frame holds the operands, `Job` says what a piece is, and one closure, made once, does
 /// a piece of whatever job is in progress.
 ///
 /// One provider belongs to one instance of a model program and runs on its thread.
 @safe final class NativeProvider {
-  private let memories: ProgramMemories
-  private let workers: WorkerPool
-  private let frame = OperationFrame()
-  /// Quantised activations of one call, made once and read by all workers. Grows to the largest call, kept for the next.
-  private var workspace: UnsafeMutableRawBufferPointer
+  let memories: ProgramMemories
+  let workers: WorkerPool
+  let frame: OperationFrame
+  private let passes: TensorPasses
+  private let stop: StopSignal
+  /// Quantised activations of some rows, made once and read by all workers; or the sums of an attention that is done in parts.
+  let workspace: HostBuffer
   /// Written before the pool starts on it, and read by the pool's threads.
-  private var job = Job()
-  private var doPiece: WorkerPool.Body = { _, _ in }
+  var job = Job()
+  private var doPiece: WorkerPool.StoppableBody = { _, _ in false }
 
   /// What is being done, and how it is cut into pieces. The operands are in the frame.
-  @safe private struct Job {
-    enum Step { case rows, prepareMatmul, matmul, attention }
+  @safe struct Job {
+    enum Step { case rows, prepareMatmul, matmul, attention, topK, cacheAppend }
 
     var step = Step.rows
     var kernel = NativeKernel.add
-    /// Rows (of a matrix product: output columns) of all pieces, and of one.
+    var pieceCount = 0
+    /// Rows, elements or steps of all pieces, and of one; of a matrix product: output columns.
     var count = 0
-    var countPerPiece = 0
-    /// Attention: pieces are whole groups of query heads of some rows.
-    var groupCount = 1
-    /// Products: see `workspace`.
-    var activations: UnsafeMutableRawPointer?
+    var countPerPiece = 1
+    /// Rows of a product that are done at a time, whose activations the workspace holds; attention: all rows from 0.
+    var firstRow = 0
+    var rowCount = 0
+    var product = ProductCut(
+      rows: 1, columnsIn: 1, columnsOut: 1, rowByteCount: 1, activationByteCount: 0, tile: 1, isPlain: false, threadCount: 1)
+    /// Bytes of a row of activations.
+    var activationByteCount = 0
+    var attention = AttentionCut(rows: 1, heads: 1, keyValueHeads: 1, dimension: 1, positionCount: 1, isPlain: false)
+    /// Of `top_k`.
+    var row = 0
+    /// Attention in parts: the positions of this one. Empty: all.
+    var positions = 0..<0
+    var workspace: UnsafeMutableRawPointer?
     /// Operations on the cache: host address of its byte 0.
     var cache: UnsafeMutableRawPointer?
   }
 
-  init(memories: ProgramMemories, workers: WorkerPool) {
+  init(memories: ProgramMemories, workers: WorkerPool, store: Store, passes: TensorPasses) {
     self.memories = memories
     self.workers = workers
-    unsafe workspace = .allocate(byteCount: 1 << 14, alignment: 64)
+    self.passes = passes
+    stop = store.stopSignal
+    frame = OperationFrame(budget: store.budget, stop: stop)
+    workspace = HostBuffer(budget: store.budget)
     // SAFETY: pieces are done only inside `perform`, so while this object is in use. A thread of the pool may keep the closure
     // for a moment longer, but does not call it.
     let this = unsafe Shared(Unmanaged.passUnretained(self))
     doPiece = { _, piece in unsafe this.pointer._withUnsafeGuaranteedRef { $0.perform(piece: piece) } }
   }
 
-  // SAFETY: allocated in init or `reserveWorkspace`; no operation runs.
-  deinit { unsafe workspace.deallocate() }
-
   /// Checks the arguments and executes one operation.
-  func perform(_ plan: OperationPlan, _ kernel: NativeKernel, argument: (Int) -> UInt64) throws {
+  /// - Throws: `OperationMisuse`; a trap: `cancelled`, `deadlineExceeded` or `fuelExhausted`, after which the outputs are undefined, and
+  ///   `.lost` where a bound file was cut short.
+  func perform(_ plan: OperationPlan, _ kernel: NativeKernel, store: Store, argument: (Int) -> UInt64) throws {
+    try stop.check()
     try frame.check(plan, memories: memories, argument: argument)
-    execute(kernel)
-    // A weight file that was cut short while it was read shows as zeroes: the guest must not go on with them.
-    if kernel.readsWeights { try memories.weights.checkNotLost() }
+    if store.engine.configuration.consumesFuel { try store.takeFuel(fuel(kernel)) }
+    defer {
+      frame.shrink()
+      workspace.shrink()
+    }
+    try execute(kernel, plan)
+    // A file that was cut short while it was read shows as zeroes: the guest must not go on with them.
+    try memories.weights.checkNotLost()
+    try memories.cache.checkNotLost()
+    try memories.scratch.checkNotLost()
   }
 
   // MARK: Splitting. Indices are those of the parameters in TensorOperation+All.swift.
 
-  // SAFETY (of all kernel calls below): pointers and counts come from the frame, which has checked for this call that every byte
-  // the operation touches may be accessed; pieces are disjoint parts of the outputs.
+  // SAFETY (of all kernel calls in this file and its extensions): pointers and counts come from the frame, which has checked for this call
+  // that every byte the operation touches may be accessed; pieces are disjoint parts of the outputs.
 
-  private func execute(_ kernel: NativeKernel) {
+  private func execute(_ kernel: NativeKernel, _ plan: OperationPlan) throws {
     let f = frame
     job.kernel = kernel
     switch kernel {
-    case .matmul: matmul()
-    case .attention: attention()
-    case .getRows: split(.rows, f.int(4), columns: f.int(5))
-    case .rmsNorm, .addBias: split(.rows, f.int(4), columns: f.int(5))
-    case .layerNorm: split(.rows, f.int(5), columns: f.int(6))
-    case .softmax: split(.rows, f.int(2), columns: f.int(3))
-    case .rope: split(.rows, f.int(2), columns: f.int(3) * f.int(4))
-    case .add, .mul, .siluMul, .geluTanhMul: split(.rows, f.int(3), columns: 1)
-    case .scale, .silu, .gelu, .geluTanh: split(.rows, f.int(2), columns: 1)
-    case .topK:
-      unsafe NativeKernels.topK(
-        values: f.floats(0), ids: f.int32s(1), x: f.floats(2), rows: f.int(3), columns: f.int(4), k: f.int(5))
-    case .cacheAppend:
-      // Not split: two rows of one call may be the same place of the cache, and the later one must win.
-      if let cache = unsafe cacheBase() {
-        unsafe NativeKernels.cacheAppend(
-          x: f.floats(0), cache: cache, bases: f.int64s(1), positions: f.int32s(2), planeOffset: Int64(f.int(3)),
-          chunkPositions: Int64(f.int(4)), chunkStride: Int64(f.int(5)), rows: f.int(6), width: f.int(7), type: f.type(8))
-      }
+    case .matmul: try matmul(plan)
+    case .attention: try attention(plan)
+    case .getRows: try split(.rows, f.int(4), columns: f.int(5))
+    case .rmsNorm, .addBias: try split(.rows, f.int(4), columns: f.int(5))
+    case .layerNorm: try split(.rows, f.int(5), columns: f.int(6))
+    case .softmax: try split(.rows, f.int(2), columns: f.int(3))
+    case .rope: try split(.rows, f.int(2), columns: f.int(3) * f.int(4))
+    case .add, .mul, .siluMul, .geluTanhMul: try split(.rows, f.int(3), columns: 1)
+    case .scale, .silu, .gelu, .geluTanh: try split(.rows, f.int(2), columns: 1)
+    case .topK: try topK()
+    case .cacheAppend: try cacheAppend()
     }
   }
 
+  /// Does the pieces of the job, on the pool or, in order, on this thread alone.
+  func run(pieceCount: Int, inOrder: Bool = false) throws(Trap) {
+    job.pieceCount = pieceCount
+    if pieceCount == 1 {
+      _ = perform(piece: 0)
+    } else if inOrder {
+      var piece = 0
+      while piece < pieceCount, perform(piece: piece) { piece += 1 }
+    } else {
+      workers.runStoppable(pieceCount: pieceCount, isInPass: passes.isInPass, doPiece)
+    }
+    try stop.check()
+  }
+
   /// Does a step over rows, on the pool if there is enough to do.
-  private func split(_ step: Job.Step, _ rowCount: Int, columns: Int) {
-    guard rowCount > 0 else { return }
+  func split(_ step: Job.Step, _ rowCount: Int, columns: Int) throws(Trap) {
+    guard rowCount > 0, columns > 0 else { return }
     job.step = step
     job.count = rowCount
-    job.countPerPiece = rowCount
-    let pieceElementCount = 1 << 13
-    let (elements, overflow) = rowCount.multipliedReportingOverflow(by: columns)
-    guard workers.threadCount > 1, overflow || elements >= 4 * pieceElementCount else { return perform(piece: 0) }
-    let pieceCountMax = workers.threadCount * 16
-    job.countPerPiece = max(1, pieceElementCount / max(1, columns), (rowCount + pieceCountMax - 1) / pieceCountMax)
-    workers.run(pieceCount: (rowCount + job.countPerPiece - 1) / job.countPerPiece, doPiece)
+    job.countPerPiece = PieceLimits.rowsPerPiece(rows: rowCount, columns: columns, threadCount: workers.threadCount)
+    try run(pieceCount: ceiling(rowCount, job.countPerPiece))
   }
 
-  private func matmul() {
-    let f = frame
-    let (type, rowCount, columnsIn, columnsOut) = (f.type(3), f.int(4), f.int(5), f.int(6))
-    guard rowCount > 0, columnsOut > 0 else { return }
-    let byteCount = NativeKernels.matmulWorkspaceByteCount(
-      type: type, rows: rowCount, columnsIn: columnsIn, columnsOut: columnsOut)
-    unsafe job.activations = reserveWorkspace(byteCount)
-    if byteCount > 0 { split(.prepareMatmul, rowCount, columns: columnsIn) }
-    // Pieces are whole tiles of the kernels; of a large matrix they are larger, at least 16 per thread.
-    let tile = NativeKernels.matmulSliceGranularity(type: type, rows: rowCount)
-    let columnsPerPiece = max(tile, columnsOut / (workers.threadCount * 16) / tile * tile)
-    let isSmall = Double(rowCount) * Double(columnsIn) * Double(columnsOut) < 0x1p17
-    let pieceCount = workers.threadCount == 1 || isSmall ? 1 : (columnsOut + columnsPerPiece - 1) / columnsPerPiece
-    job.step = .matmul
-    job.count = columnsOut
-    job.countPerPiece = pieceCount == 1 ? columnsOut : columnsPerPiece
-    workers.run(pieceCount: pieceCount, doPiece)
+  /// One row after another, and each in steps that follow each other: they share the row's heap.
+  private func topK() throws(Trap) {
+    let (rows, columns, k) = (frame.int(3), frame.int(4), frame.int(5))
+    guard k > 0 else { return }
+    job.step = .topK
+    job.count = NativeKernels.topKStepCount(columns: columns, k: k)
+    job.countPerPiece = PieceLimits.selectionStepCount
+    for row in 0..<rows {
+      job.row = row
+      try run(pieceCount: ceiling(job.count, job.countPerPiece), inOrder: true)
+    }
   }
 
-  private func attention() {
-    let f = frame
-    let (rowCount, heads, keyValueHeads, headDim) = (f.int(8), f.int(9), f.int(10), f.int(11))
-    guard rowCount > 0, heads > 0, let cache = unsafe cacheBase() else { return }
-    // A piece is a whole group of query heads (they share keys and values) of up to 8 rows.
-    var positionCount = 0.0
-    for row in 0..<rowCount { positionCount += Double(unsafe f.int32s(3)[row]) + 1 }
-    let isSmall = positionCount * Double(heads * headDim) < 0x1p16
-    job.step = .attention
+  /// In order: two rows of one call may be the same place of the cache, and the later one must win.
+  private func cacheAppend() throws(Trap) {
+    guard frame.int(6) > 0, let cache = unsafe cacheBase() else { return }
+    job.step = .cacheAppend
     unsafe job.cache = cache
-    job.count = rowCount
-    job.countPerPiece = isSmall ? rowCount : 8
-    job.groupCount = isSmall ? 1 : keyValueHeads
-    workers.run(pieceCount: (rowCount + job.countPerPiece - 1) / job.countPerPiece * job.groupCount, doPiece)
+    job.count = frame.int(6)
+    job.countPerPiece = max(1, PieceLimits.elementCount / max(1, frame.int(7)))
+    try run(pieceCount: ceiling(job.count, job.countPerPiece), inOrder: true)
   }
 
   // MARK: Pieces, on any thread of the pool
 
-  private func perform(piece: Int) {
-    let first = piece * job.countPerPiece
+  /// Does one piece, unless the store is to stop.
+  /// - Returns: false when no further piece is to be begun.
+  private func perform(piece: Int) -> Bool {
+    guard stop.trapKind == nil else { return false }
+    // The pool promises it; the kernels trust it with their pointers.
+    guard piece >= 0, piece < job.pieceCount else { return false }
     switch job.step {
-    case .rows: performRows(first, min(job.countPerPiece, job.count - first))
-    case .prepareMatmul:
-      unsafe NativeKernels.matmulPrepare(
-        x: frame.floats(1), rows: job.count, columnsIn: frame.int(5), type: frame.type(3), into: activations, firstRow: first,
-        rowCount: min(job.countPerPiece, job.count - first))
-    case .matmul:
-      unsafe NativeKernels.matmulSlice(
-        out: frame.floats(0), x: frame.floats(1), prepared: activations, weights: frame.pointer(2), type: frame.type(3),
-        rows: frame.int(4), columnsIn: frame.int(5), columnsOut: job.count, first: first,
-        count: min(job.countPerPiece, job.count - first))
+    case .matmul: performMatmul(piece)
     case .attention: performAttention(piece)
+    default:
+      let first = piece * job.countPerPiece
+      guard first >= 0, first < job.count else { return false }
+      let count = min(job.countPerPiece, job.count - first)
+      switch job.step {
+      case .prepareMatmul: prepareMatmul(first, count)
+      case .topK: performTopK(first, count)
+      case .cacheAppend: performCacheAppend(first, count)
+      default: performRows(first, count)
+      }
     }
+    return true
+  }
+
+  private func performTopK(_ first: Int, _ count: Int) {
+    let f = frame
+    let (columns, k) = (f.int(4), f.int(5))
+    unsafe NativeKernels.topKSteps(
+      values: f.floats(0) + job.row * k, ids: f.int32s(1) + job.row * k, x: f.floats(2) + job.row * columns, columns: columns, k: k,
+      first: first, count: count)
+  }
+
+  private func performCacheAppend(_ first: Int, _ count: Int) {
+    let f = frame
+    guard let cache = unsafe job.cache else { preconditionFailure("an operation on the cache has its address") }
+    unsafe NativeKernels.cacheAppend(
+      x: f.floats(0) + first * f.int(7), cache: cache, bases: f.int64s(1) + first, positions: f.int32s(2) + first,
+      planeOffset: Int64(f.int(3)), chunkPositions: Int64(f.int(4)), chunkStride: Int64(f.int(5)), rows: count, width: f.int(7),
+      type: f.type(8))
   }
 
   private func performRows(_ first: Int, _ count: Int) {
@@ -199,45 +235,26 @@ import WasmRuntime
     }
   }
 
-  private func performAttention(_ piece: Int) {
-    let f = frame
-    guard let cache = unsafe job.cache else { preconditionFailure("attention has a cache") }
-    let (rowCount, heads) = (f.int(8), f.int(9))
-    let headsPerPiece = heads / job.groupCount
-    let rowPieceCount = (rowCount + job.countPerPiece - 1) / job.countPerPiece
-    // The last rows see the most positions, so they come first: the pieces at the end are short ones.
-    let first = (rowPieceCount - 1 - piece / job.groupCount) * job.countPerPiece
-    unsafe NativeKernels.attentionSlice(
-      out: f.floats(0), q: f.floats(1), bases: f.int64s(2), positions: f.int32s(3), cache: cache, keyPlaneOffset: Int64(f.int(4)),
-      valuePlaneOffset: Int64(f.int(5)), chunkPositions: Int64(f.int(6)), chunkStride: Int64(f.int(7)), rows: rowCount,
-      heads: heads, keyValueHeads: f.int(10), headDimension: f.int(11), type: f.type(12), scale: f.float(13),
-      window: Int32(f.int(14)), softcap: f.float(15), firstRow: first, rowCount: min(job.countPerPiece, rowCount - first),
-      firstHead: piece % job.groupCount * headsPerPiece, headCount: headsPerPiece)
-  }
-
   // MARK: Parts
 
   /// The host address of byte 0 of the cache; nil while the cache has no byte that can be read.
-  private func cacheBase() -> UnsafeMutableRawPointer? {
+  func cacheBase() -> UnsafeMutableRawPointer? {
     // SAFETY: only bytes are touched that the frame has checked one by one; a range of no bytes is in bounds of every memory.
     unsafe try? memories.pointer(.cache, 0, 0, isWrite: false)
   }
 
-  private var activations: UnsafeMutableRawPointer {
-    guard let activations = unsafe job.activations else { preconditionFailure("a product has a workspace") }
-    return unsafe activations
-  }
-
-  private func reserveWorkspace(_ byteCount: Int) -> UnsafeMutableRawPointer {
-    if unsafe byteCount > workspace.count {
-      // SAFETY: no operation uses the old workspace any more.
-      unsafe workspace.deallocate()
-      unsafe workspace = .allocate(byteCount: byteCount + byteCount / 4, alignment: 64)
+  /// Room for what an operation keeps beside its operands.
+  func reserveWorkspace(_ byteCount: Int, _ plan: OperationPlan) throws(OperationMisuse) -> UnsafeMutableRawPointer {
+    guard let pointer = unsafe workspace.reserve(byteCount) else {
+      throw OperationMisuse(
+        operation: plan.operation.name, parameter: "rows",
+        reason: "take \(byteCount) bytes of the host beside the operands: allocation refused")
     }
-    guard let base = unsafe workspace.baseAddress else { preconditionFailure("the workspace is never empty") }
-    return unsafe base
+    return unsafe pointer
   }
 }
+
+package func ceiling(_ count: Int, _ part: Int) -> Int { count / part + (count % part == 0 ? 0 : 1) }
 
 /// What the threads that work on an operation share.
 @safe private struct Shared<Value>: @unchecked Sendable {
@@ -263,11 +280,4 @@ enum NativeKernel: String, CaseIterable, Sendable {
   case geluTanhMul = "gelu_tanh_mul"
   case softmax
   case topK = "top_k"
-
-  var readsWeights: Bool {
-    switch self {
-    case .matmul, .getRows, .rmsNorm, .layerNorm, .addBias: true
-    default: false
-    }
-  }
 }

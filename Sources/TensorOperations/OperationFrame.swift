@@ -1,4 +1,5 @@
 import Tensors
+import WasmRuntime
 
 /// The arguments of one call after checking: numbers, and pointers to operands whose every byte the guest itself may access.
 ///
@@ -10,21 +11,33 @@ import Tensors
   private var pointers: [UnsafeMutableRawPointer?]
   private var byteCounts: [UInt64]
   /// Private copies of the index operands of this call, one after another.
-  private var indexWords: UnsafeMutableRawBufferPointer
+  private let indexWords: HostBuffer
+  private let stop: StopSignal
   private(set) var parameterCount = 0
 
   static let parameterCountMax = 24
+  /// Elements of a row that an operation does not cut: `columns`, `columns_in`, `width`, heads · head_dim. Every row of a model is shorter
+  /// (vocabularies have some 262 144 words, layers some 60 000 inputs), and a row of this length takes about a millisecond.
+  static let rowElementCountMax = 1 << 20
+  /// Rows of an operation with ids, positions or bases, which are copied and checked one by one. Passes have some hundreds.
+  static let indexedRowCountMax = 1 << 20
+  /// Rows that are checked before the deadline is looked at again: some tens of microseconds.
+  private static let rowsPerCheck = 512
 
-  init() {
+  /// - Parameters:
+  ///   - budget: pays for the copies of index operands.
+  ///   - stop: ends a check that takes long.
+  init(budget: ResourceBudget, stop: StopSignal) {
+    self.stop = stop
+    indexWords = HostBuffer(budget: budget)
     raw = .init(repeating: 0, count: Self.parameterCountMax)
     // SAFETY: two arrays of pointers, read only where `check` has stored a checked pointer in the same call; an empty buffer.
     unsafe pointers = .init(repeating: nil, count: Self.parameterCountMax)
     byteCounts = .init(repeating: 0, count: Self.parameterCountMax)
-    unsafe indexWords = .allocate(byteCount: 4096, alignment: 16)
   }
 
-  // SAFETY: allocated in init or `reserveIndexBytes`; no call is running.
-  deinit { unsafe indexWords.deallocate() }
+  /// After a call: gives back what was unusually large.
+  func shrink() { indexWords.shrink() }
 
   // MARK: Reading checked arguments
 
@@ -45,9 +58,8 @@ import Tensors
   // MARK: Checking
 
   /// Takes the arguments of a call and checks every one; afterwards the accessors above may be used.
-  func check(
-    _ plan: OperationPlan, memories: some OperationMemories, argument: (Int) -> UInt64
-  ) throws(OperationMisuse) {
+  /// - Throws: `OperationMisuse`, or the trap by which a deadline or a cancellation ends the check.
+  func check(_ plan: OperationPlan, memories: some OperationMemories, argument: (Int) -> UInt64) throws {
     parameterCount = plan.kinds.count
     for (index, kind) in plan.kinds.enumerated() {
       let value = argument(index)
@@ -66,6 +78,8 @@ import Tensors
     }
     for rule in plan.rules { try checkPlain(plan, rule) }
     try checkOperands(plan, memories)
+    try checkLimits(plan)
+    try copyIndexOperands(plan)
     for rule in plan.rules { try checkMemory(plan, rule, memories) }
   }
 
@@ -110,7 +124,6 @@ import Tensors
 
   /// Byte ranges of the operands, their page states, and overlaps of outputs with other operands.
   private func checkOperands(_ plan: OperationPlan, _ memories: some OperationMemories) throws(OperationMisuse) {
-    var indexByteCount = 0
     for operand in plan.operands {
       let byteCount = try operandByteCount(plan, operand)
       byteCounts[operand.parameter] = byteCount
@@ -125,14 +138,29 @@ import Tensors
           "at \(hexadecimal(address)), \(byteCount) bytes of memory \(operand.memory.rawValue), cannot be "
             + "\(operand.isOutput ? "written" : "read"): \(error)")
       }
-      if operand.isIndex && !operand.isOutput { indexByteCount += Int(byteCount) + 16 }
     }
     for output in plan.operands where output.isOutput {
       for other in plan.operands where other.parameter != output.parameter && other.memory == output.memory {
         try checkOverlap(plan, output, other)
       }
     }
-    if indexByteCount > 0 { copyIndexOperands(plan, indexByteCount) }
+  }
+
+  /// What no kernel cuts must be short: a guest chooses how many pieces its operation has, not how long one is.
+  private func checkLimits(_ plan: OperationPlan) throws(OperationMisuse) {
+    for (first, second) in plan.rowLengths {
+      // Counts have 31 bits, so the product does not wrap.
+      let length = int(first) * (second >= 0 ? int(second) : 1)
+      guard length <= Self.rowElementCountMax else {
+        let product = second >= 0 ? "· \(name(plan, second)) = \(length) " : ""
+        throw misuse(plan, first, "\(product)must be at most \(Self.rowElementCountMax), found \(length)")
+      }
+    }
+    if plan.indexedRows >= 0, int(plan.indexedRows) > Self.indexedRowCountMax {
+      throw misuse(
+        plan, plan.indexedRows,
+        "must be at most \(Self.indexedRowCountMax) with operands of ids or positions, found \(int(plan.indexedRows)): allocation refused")
+    }
   }
 
   private func operandByteCount(_ plan: OperationPlan, _ operand: OperationPlan.Operand) throws(OperationMisuse) -> UInt64 {
@@ -180,19 +208,22 @@ import Tensors
       "at \(hexadecimal(a)), \(aCount) bytes, overlaps \(name(plan, other.parameter)) at \(hexadecimal(b)), \(bCount) bytes")
   }
 
-  private func copyIndexOperands(_ plan: OperationPlan, _ byteCount: Int) {
-    // SAFETY: the buffer is replaced by one that holds every index operand with its alignment; each copy reads a range that the
-    // memory has just checked, and the stored pointer lies in the buffer, which lives until the next call's copies.
-    if unsafe indexWords.count < byteCount {
-      unsafe indexWords.deallocate()
-      unsafe indexWords = .allocate(byteCount: byteCount * 2, alignment: 16)
+  /// What was checked is what is used, whatever an output lies over and whoever else writes.
+  private func copyIndexOperands(_ plan: OperationPlan) throws(OperationMisuse) {
+    guard plan.indexedRows >= 0 else { return }
+    var byteCount = 0
+    // Below 2^24: the rows are limited.
+    for operand in plan.operands where operand.isIndex && !operand.isOutput { byteCount += Int(byteCounts[operand.parameter]) + 16 }
+    guard let words = unsafe indexWords.reserve(byteCount) else {
+      throw misuse(plan, plan.indexedRows, "of ids or positions take \(byteCount) bytes: allocation refused")
     }
     var offset = 0
     for operand in plan.operands where operand.isIndex && !operand.isOutput {
       let count = Int(byteCounts[operand.parameter])
-      unsafe UnsafeMutableRawBufferPointer(rebasing: indexWords[offset..<offset + count])
-        .copyMemory(from: UnsafeRawBufferPointer(start: pointer(operand.parameter), count: count))
-      unsafe pointers[operand.parameter] = indexWords.baseAddress! + offset
+      // SAFETY: the buffer holds every index operand with its alignment; the source is a range that the memory has just checked; the
+      // stored pointer is used in this call only, and the buffer lives until the next call's copies.
+      unsafe (words + offset).copyMemory(from: pointer(operand.parameter), byteCount: count)
+      unsafe pointers[operand.parameter] = words + offset
       offset += (count + 15) / 16 * 16
     }
   }
@@ -201,11 +232,12 @@ import Tensors
 
   private func checkMemory(
     _ plan: OperationPlan, _ rule: OperationPlan.Rule, _ memories: some OperationMemories
-  ) throws(OperationMisuse) {
+  ) throws {
     switch rule {
     case .idsBelow(let ids, let count, let rows):
       let values = unsafe int32s(ids)
       for row in 0..<int(rows) {
+        if row % Self.rowsPerCheck == 0 { try stop.check() }
         // SAFETY: the operand holds `rows` ids.
         let id = unsafe values[row]
         if id < 0 || Int(id) >= int(count) {
@@ -221,7 +253,7 @@ import Tensors
   /// checked together: attention of a pass of 512 rows costs one range check, not 512.
   private func checkCache(
     _ plan: OperationPlan, _ cache: OperationPlan.Cache, _ memories: some OperationMemories
-  ) throws(OperationMisuse) {
+  ) throws {
     guard let type = ElementType(rawValue: type(cache.type)) else { throw misuse(plan, cache.type, "is no element type") }
     let width = raw[cache.width.0].multipliedReportingOverflow(by: cache.width.1 >= 0 ? raw[cache.width.1] : 1)
     guard !width.overflow, let length = Int(exactly: width.partialValue),
@@ -239,7 +271,12 @@ import Tensors
     let positions = unsafe int32s(cache.positions)
     let window = cache.window >= 0 ? int(cache.window) : 0
     var row = 0
+    var rowChecked = 0
     while row < rows {
+      if row >= rowChecked {
+        try stop.check()
+        rowChecked = row + Self.rowsPerCheck
+      }
       // SAFETY: both operands hold `rows` elements, and are this frame's private copies.
       let base = unsafe bases[row]
       if base < 0 { throw misuse(plan, cache.bases, "row \(row) must be at least 0, found \(base)") }
@@ -263,7 +300,7 @@ import Tensors
   private func checkCacheRange(
     _ plan: OperationPlan, _ cache: OperationPlan.Cache, _ memories: some OperationMemories, base: Int64,
     _ positions: ClosedRange<Int>, rowByteCount: Int, row: Int, isWrite: Bool
-  ) throws(OperationMisuse) {
+  ) throws {
     let chunk = int(cache.chunkPositions)
     /// The address of the first byte of a position's row, nil past 2^63.
     func address(_ position: Int) -> Int? {
@@ -285,7 +322,10 @@ import Tensors
     if unsafe (try? memories.pointer(.cache, UInt64(lowest), UInt64(highest - lowest + rowByteCount), isWrite: isWrite)) != nil {
       return
     }
+    var chunkCount = 0
     while position <= positions.upperBound {
+      if chunkCount % Self.rowsPerCheck == 0 { try stop.check() }
+      chunkCount += 1
       let end = min(positions.upperBound, position / chunk * chunk + chunk - 1)
       guard let from = address(position), let to = address(end) else {
         throw misuse(plan, cache.bases, "row \(row) and its position \(end) lead past the address range")

@@ -6,6 +6,10 @@ struct OperationPlan: Sendable {
   let kinds: [TensorOperation.Parameter.Kind.Plain]
   let operands: [Operand]
   let rules: [Rule]
+  /// Parameters whose product is the length of a row that no kernel cuts; -1 where it is one parameter.
+  let rowLengths: [(Int, Int)]
+  /// The parameter that counts the entries of index operands; -1 without such operands.
+  let indexedRows: Int
 
   struct Operand: Sendable {
     let parameter: Int
@@ -64,6 +68,12 @@ struct OperationPlan: Sendable {
         mayEqual: operand.mayEqual.map { operation.index(of: $0) }, isIndex: operand.isIndex)
     }
     rules = operation.rules.map { Self.resolve($0, operation) }
+    let names = Set(operation.parameters.map(\.name))
+    rowLengths = [("columns", ""), ("columns_in", ""), ("width", ""), ("heads", "head_dim")].compactMap { first, second in
+      guard names.contains(first) else { return nil }
+      return (operation.index(of: first), second.isEmpty ? -1 : operation.index(of: second))
+    }
+    indexedRows = operands.contains { $0.isIndex && !$0.isOutput } ? operation.index(of: "rows") : -1
   }
 
   private static func resolve(_ rule: TensorOperation.Rule, _ operation: TensorOperation) -> Rule {

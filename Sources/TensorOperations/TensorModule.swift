@@ -18,14 +18,26 @@ public enum TensorModule {
   ///
   /// Nothing is compiled or allocated per operation call. Cost here: some microseconds, and an instance of the kernel module per
   /// worker for the wasm provider.
-  /// - Parameter log: gets what the kernels of the wasm provider write, a line at a time.
-  /// - Throws: what instantiating the kernel module throws.
+  ///
+  /// The deadline, cancellation, budget and fuel of `store` hold for the operations too, on every thread.
+  /// - Parameters:
+  ///   - memories: not shared between guests: what an operation has checked stays so while it runs.
+  ///   - log: gets what the kernels of the wasm provider write, a line at a time.
+  /// - Returns: tells the workers of passes; need not be used.
+  /// - Throws: `.argumentMismatch` for a shared memory; what instantiating the kernel module throws.
+  @discardableResult
   public static func define(
     in imports: inout Imports, store: Store, memories: ProgramMemories, provider: TensorProvider, workers: WorkerPool,
     log: (@Sendable (String) -> Void)? = nil
-  ) throws(WasmError) {
+  ) throws(WasmError) -> TensorPasses {
+    for memory in TensorOperation.MemoryName.allCases where memories[memory].type.isShared {
+      throw .argumentMismatch(
+        "the memory \(memory.rawValue) of tensor operations must not be shared: another guest could take its pages away while they run")
+    }
+    let passes = TensorPasses(workers: workers)
     switch provider {
-    case .native: defineNative(&imports, store, NativeProvider(memories: memories, workers: workers))
+    case .native:
+      defineNative(&imports, store, NativeProvider(memories: memories, workers: workers, store: store, passes: passes))
     case .wasm(let kernels):
       let instance = try kernels.instantiate(store: store, memories: memories, log: log)
       for operation in TensorOperation.imports {
@@ -35,19 +47,20 @@ public enum TensorModule {
       }
       if workers.threadCount > 1 {
         let provider = try WasmProvider(
-          kernels: kernels, engine: store.engine, memories: memories, workers: workers, log: log)
+          kernels: kernels, store: store, memories: memories, workers: workers, passes: passes, log: log)
         defineSplit(&imports, store, provider)
       }
     }
+    return passes
   }
 
   private static func defineNative(_ imports: inout Imports, _ store: Store, _ provider: NativeProvider) {
     for (operation, plan) in OperationPlan.imports {
       guard let kernel = NativeKernel(rawValue: operation.name) else { continue }
       let kinds = plan.kinds
-      let function = Function(store: store, type: operation.functionType, name: "tensor.\(operation.name)") { _, arguments, _ in
+      let function = Function(store: store, type: operation.functionType, name: "tensor.\(operation.name)") { caller, arguments, _ in
         do {
-          try provider.perform(plan, kernel) { index in
+          try provider.perform(plan, kernel, store: caller.store) { index in
             switch kinds[index] {
             case .operand, .elementCount, .offset: arguments.i64(index)
             case .count, .elementType: UInt64(arguments.i32(index))
@@ -68,8 +81,8 @@ public enum TensorModule {
       guard let whole = slice.sliceOf.flatMap(TensorOperation.named), let operation = WasmProvider.Operation(rawValue: whole.name)
       else { continue }
       let types = whole.parameters.map(\.kind.valueType)
-      let function = Function(store: store, type: whole.functionType, name: "tensor.\(whole.name)") { _, arguments, _ in
-        try provider.perform(operation, types: types, arguments)
+      let function = Function(store: store, type: whole.functionType, name: "tensor.\(whole.name)") { caller, arguments, _ in
+        try provider.perform(operation, types: types, arguments, store: caller.store)
       }
       imports.define(module: name, name: whole.name, .function(function))
     }

@@ -6,6 +6,9 @@ import WasmRuntime
 /// An instance belongs to one worker and runs on one thread at a time; the workers write disjoint parts of the output, and no
 /// page state changes while they run. Operations without slices never come here: they are linked directly.
 ///
+/// The lanes belong to the calling store: its limits and budget are theirs, its deadline and cancellation stop them, and they spend its fuel.
+/// Where one is stopped or fails, the others finish their pieces and begin no new ones; only the outputs are undefined.
+///
 /// Nothing is allocated per operation: each lane keeps the arguments of its calls, and one closure, made once, does a piece of
 /// whatever operation is in progress.
 @safe final class WasmProvider {
@@ -15,11 +18,13 @@ import WasmRuntime
     // Unchecked: a lane is used by the worker of its index only, one operation at a time; between operations by the caller.
     let matmul: Function
     let attention: Function
+    let store: Store
     var arguments: [Value] = []
     private var results: [Value] = []
 
-    init(matmul: Function, attention: Function) {
+    init(matmul: Function, attention: Function, store: Store) {
       self.matmul = matmul
+      self.store = store
       self.attention = attention
     }
 
@@ -59,27 +64,38 @@ import WasmRuntime
     var countPerPiece = 1
     var groupCount = 1
     var headsPerPiece = 0
+    var pieceCount = 0
   }
 
   private let lanes: [Lane]
   private let workers: WorkerPool
+  private let passes: TensorPasses
   private let failure = FirstFailure()
+  private let stop: StopSignal
+  /// What the lanes may spend, and have spent, on the operation in progress; nil where fuel is not counted.
+  private var fuelMax: Int64?
+  private let fuelSpent = Atomic<Int64>(0)
   /// Written before the pool starts on it, and read by the pool's threads.
   private var job = Job()
-  private var doPiece: WorkerPool.Body = { _, _ in }
+  private var doPiece: WorkerPool.StoppableBody = { _, _ in false }
 
   init(
-    kernels: KernelModule, engine: Engine, memories: ProgramMemories, workers: WorkerPool,
+    kernels: KernelModule, store: Store, memories: ProgramMemories, workers: WorkerPool, passes: TensorPasses,
     log: (@Sendable (String) -> Void)?
   ) throws(WasmError) {
     self.workers = workers
+    self.passes = passes
+    stop = store.stopSignal
     var lanes: [Lane] = []
     for _ in 0..<workers.threadCount {
-      let instance = try kernels.instantiate(store: Store(engine: engine), memories: memories, log: log)
+      let lane = Store(following: store)
+      // Start functions are short, and a lane gets what its store has when it is called.
+      lane.fuel = store.fuel
+      let instance = try kernels.instantiate(store: lane, memories: memories, log: log)
       guard let matmul = instance.function("matmul_slice"), let attention = instance.function("attention_slice") else {
         preconditionFailure("KernelModule has checked the exports")
       }
-      lanes.append(Lane(matmul: matmul, attention: attention))
+      lanes.append(Lane(matmul: matmul, attention: attention, store: lane))
     }
     self.lanes = lanes
     // SAFETY: pieces are done only inside `perform`, so while this object is in use. A thread of the pool may keep the closure
@@ -90,7 +106,14 @@ import WasmRuntime
 
   /// Executes one operation with the arguments of the model program's call.
   /// - Throws: the trap of the first slice that failed, by order of pieces.
-  func perform(_ operation: Operation, types: [ScalarType], _ arguments: Arguments) throws(WasmError) {
+  func perform(_ operation: Operation, types: [ScalarType], _ arguments: Arguments, store: Store) throws(WasmError) {
+    fuelMax = store.engine.configuration.consumesFuel ? max(0, store.fuel) : nil
+    fuelSpent.store(0, ordering: .relaxed)
+    try split(operation, types: types, arguments)
+    do { try store.takeFuel(UInt64(max(0, fuelSpent.load(ordering: .relaxed)))) } catch { throw .trap(error) }
+  }
+
+  private func split(_ operation: Operation, types: [ScalarType], _ arguments: Arguments) throws(WasmError) {
     for lane in lanes {
       lane.arguments.removeAll(keepingCapacity: true)
       for (index, type) in types.enumerated() {
@@ -115,7 +138,9 @@ import WasmRuntime
       guard keyValueHeads > 0, heads % keyValueHeads == 0 else {
         // Let the kernel say what is wrong.
         lanes[0].setSlice(0, job.count, firstHead: 0, headCount: heads)
-        return try lanes[0].call(.attention)
+        _ = call(lanes[0], piece: 0)
+        if let error = failure.take() { throw error }
+        return
       }
       job.countPerPiece = 8
       job.groupCount = keyValueHeads
@@ -125,11 +150,16 @@ import WasmRuntime
   }
 
   private func run(_ pieceCount: Int) throws(WasmError) {
-    workers.run(pieceCount: pieceCount, doPiece)
+    job.pieceCount = pieceCount
+    workers.runStoppable(pieceCount: pieceCount, isInPass: passes.isInPass, doPiece)
+    // A lane that was stopped says the same.
     if let error = failure.take() { throw error }
+    do { try stop.check() } catch { throw .trap(error) }
   }
 
-  private func perform(_ piece: Int, on worker: Int) {
+  /// - Returns: false when no further piece is to be begun.
+  private func perform(_ piece: Int, on worker: Int) -> Bool {
+    guard stop.trapKind == nil, piece >= 0, piece < job.pieceCount else { return false }
     let lane = lanes[worker]
     switch job.operation {
     case .matmul:
@@ -141,7 +171,21 @@ import WasmRuntime
         row, min(job.countPerPiece, job.count - row), firstHead: piece % job.groupCount * job.headsPerPiece,
         headCount: job.headsPerPiece)
     }
-    do throws(WasmError) { try lane.call(job.operation) } catch { failure.record(error, piece: piece) }
+    return call(lane, piece: piece)
+  }
+
+  /// Calls the slice with what is left of the fuel. Lanes that run at the same time may overdraw it by a piece each, and no more.
+  private func call(_ lane: Lane, piece: Int) -> Bool {
+    let fuel = fuelMax.map { max(0, $0 - fuelSpent.load(ordering: .relaxed)) }
+    if let fuel { lane.store.fuel = fuel }
+    defer {
+      if let fuel { fuelSpent.wrappingAdd(fuel - max(0, lane.store.fuel), ordering: .relaxed) }
+    }
+    do throws(WasmError) { try lane.call(job.operation) } catch {
+      failure.record(error, piece: piece)
+      return false
+    }
+    return true
   }
 
   /// i32 as a count; a negative one becomes 0 pieces of work and is refused by the kernel.

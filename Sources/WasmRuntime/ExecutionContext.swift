@@ -19,6 +19,12 @@ final class ExecutionContext: @unchecked Sendable {
   private let deadline = Atomic<Int64>(.max)
   /// The timer's: where this stands in its queue.
   var timerEntry = DeadlineTimer.Entry()
+  /// Contexts that are stopped whenever this one is. The lock also keeps the order of what is set and cleared.
+  private let followers = Mutex<[WeakContext]>([])
+
+  private struct WeakContext: Sendable {
+    weak let context: ExecutionContext?
+  }
 
   private let budget: ResourceBudget
   private let slotByteCountMax: Int
@@ -55,11 +61,29 @@ final class ExecutionContext: @unchecked Sendable {
   // SAFETY (below): the interrupt word is atomic and lives as long as this.
 
   func interrupt(_ bits: UInt32) {
-    unsafe bindery_context_interrupt(pointer, bits)
+    followers.withLock { followers in
+      unsafe bindery_context_interrupt(pointer, bits)
+      for follower in followers { follower.context?.interrupt(bits) }
+    }
     bell.ring()
   }
 
-  func clearInterrupt(_ bits: UInt32) { unsafe bindery_context_clear_interrupt(pointer, bits) }
+  func clearInterrupt(_ bits: UInt32) {
+    followers.withLock { followers in
+      unsafe bindery_context_clear_interrupt(pointer, bits)
+      for follower in followers { follower.context?.clearInterrupt(bits) }
+    }
+  }
+
+  /// From now on `context` has the stops of this one.
+  func addFollower(_ context: ExecutionContext) {
+    followers.withLock { followers in
+      followers.removeAll { $0.context == nil }
+      followers.append(WeakContext(context: context))
+      let stops = UInt32(BINDERY_INTERRUPT_CANCEL) | UInt32(BINDERY_INTERRUPT_DEADLINE)
+      context.interrupt(interruptBits & stops)
+    }
+  }
 
   var interruptBits: UInt32 { unsafe bindery_context_interrupt_bits(pointer) }
 

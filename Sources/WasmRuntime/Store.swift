@@ -36,6 +36,8 @@ public final class Store {
   /// The trap of a host function or of a runtime operation, on its way through the core.
   var pendingTrap: Trap?
   private var runDepth = 0
+  /// Fuel that `takeFuel` took: what is missing besides was taken by instructions.
+  public internal(set) var fuelTakenByHost: Int64 = 0
 
   /// - Parameter budget: several stores of one tenant share one.
   public init(engine: Engine, limits: ResourceLimits = .init(), budget: ResourceBudget = .init()) {

@@ -160,4 +160,83 @@ struct WasmMisuseTests {
       try $0.call("matmul", 0, 4096, 0, 0, 1, 2, 1)
     }
   }
+
+  @Test("rows that no kernel cuts, and more of them than are checked one by one")
+  func limits() throws {
+    let bench = try OperationBench(.native, scratchPageCount: 4096, weightsPageCount: 1024)
+    func refused(_ name: String, _ parts: [String], _ arguments: OperationBench.Argument...) throws {
+      let call = try bench.prepared(name, arguments)
+      do {
+        try call()
+        Issue.record("tensor.\(name) was not refused")
+      } catch let misuse as OperationMisuse {
+        for part in parts { #expect(misuse.description.contains(part), "\(misuse)") }
+      }
+    }
+    let (most, over) = (1 << 20, (1 << 20) + 1)
+    try refused("softmax", ["columns", "1048576", "1048577"], 0, 0, 1, over.n)
+    try refused("top_k", ["columns", "1048577"], 0, (64 << 20).n, (128 << 20).n, 1, over.n, 1)
+    try refused("rope", ["heads", "head_dim", "2097152"], 0, (64 << 20).n, 1, 2, most.n, 2, Float(1).f, Float(1).f, 0)
+    try refused("matmul", ["columns_in"], 0, (64 << 20).n, 0, 0, 1, over.n, 1)
+    try bench.call("softmax", 0, 0, 1, most.n)
+    try bench.call("matmul", (64 << 20).n, 0, 0, 0, 1, most.n, 1)
+    // 2^20 + 1 rows are too many for positions; without index operands they are not.
+    try refused("rope", ["rows", "allocation refused"], 0, (64 << 20).n, over.n, 1, 2, 2, Float(1).f, Float(1).f, 0)
+    try refused("get_rows", ["rows", "allocation refused"], 0, 0, 0, (64 << 20).n, over.n, 1, 1)
+    try bench.call("softmax", 0, 0, over.n, 2)
+  }
+
+  @Test("what the host would have to allocate is charged to the budget first")
+  func budget() throws {
+    let budget = ResourceBudget(byteCountMax: 100_000)
+    let bench = try OperationBench(.native, budget: budget)
+    // 12 bytes a row are copied.
+    let rows = 20_000
+    let bases = try bench.scratch(bases: .init(repeating: 0, count: rows))
+    let positions = try bench.scratch(ids: .init(repeating: 0, count: rows))
+    _ = try bench.memories.cache.map(address: 0, byteCount: OperationBench.page, protection: .readWrite)
+    func message(_ body: () throws -> Void) -> String {
+      do { try body() } catch { return "\(error)" }
+      return ""
+    }
+    let x = try bench.scratch(.init(repeating: 1, count: 2 * rows))
+    let refusal = message {
+      try bench.call(
+        "attention", (x + UInt64(4 * rows)).at, x.at, bases.at, positions.at, 0, 0, 64, 4096, rows.n, 1, 1, 1, 1, 1.0, 0, 0.0)
+    }
+    #expect(refusal.contains("tensor.attention: rows") && refusal.contains("allocation refused"), "\(refusal)")
+    #expect(budget.usedByteCount == 0)
+    // 64 rows of 4096 inputs: 400 kB of quantised activations.
+    let product = message { try bench.call("matmul", 0, (4 << 20).n, 0, ElementType.q8_0.n, 64, 4096, 1) }
+    #expect(product.contains("allocation refused"), "\(product)")
+    try bench.call("matmul", 0, (4 << 20).n, 0, ElementType.q8_0.n, 4, 4096, 1)
+    #expect(budget.usedByteCount > 0 && budget.usedByteCount <= 100_000)
+  }
+
+  @Test("buffers of one giant call are given back")
+  func givesBack() throws {
+    let budget = ResourceBudget(byteCountMax: 1 << 30)
+    let bench = try OperationBench(.native, scratchPageCount: 8192, budget: budget)
+    let rows = 1 << 20
+    let positions = try bench.scratch(ids: .init(repeating: 0, count: rows))
+    let bases = try bench.scratch(bases: .init(repeating: 0, count: rows))
+    let x = try bench.scratch(.init(repeating: 1, count: 2 * rows))
+    _ = try bench.memories.cache.map(address: 0, byteCount: OperationBench.page, protection: .readWrite)
+    try bench.call(
+      "attention", (x + UInt64(4 * rows)).at, x.at, bases.at, positions.at, 0, 0, 64, 4096, rows.n, 1, 1, 1, 1, 1.0, 0, 0.0)
+    #expect(budget.peakByteCount >= 12 << 20)
+    #expect(budget.usedByteCount <= 32 << 20)
+  }
+
+  @Test("memories that guests share are refused: pages could go away between a check and its use")
+  func sharedMemories() throws {
+    let shared = try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: 1, maximum: 1), isShared: true))
+    let plain = try Memory(type: MemoryType(addressType: .i64, limits: Limits(minimum: 1, maximum: 1)))
+    var imports = Imports()
+    #expect(throws: WasmError.self) {
+      try TensorModule.define(
+        in: &imports, store: Store(engine: Engine()), memories: ProgramMemories(weights: plain, cache: plain, scratch: shared),
+        provider: .native, workers: WorkerPool(threadCount: 1))
+    }
+  }
 }

@@ -88,6 +88,35 @@ extension NativeKernelsTests {
           let error = KernelTolerance.normalizedSquaredError(of: found, against: expected)
           #expect(error <= ReferenceKernels.attentionTolerance.normalizedSquaredErrorMax, "error \(error), seed \(Self.seed)")
         }
+        // In parts along the positions: within the tolerance, and without a window to the bit where blocks stay whole.
+        func inParts(_ positionsPerPart: Int) -> [Float] {
+          var state = [Float](repeating: .nan, count: 2 * rowCount * shape.heads)
+          return unsafe NativeKernelRun.output(query.count) { out in
+            // SAFETY: as above; the state has two numbers for each row and head.
+            unsafe state.withUnsafeMutableBufferPointer { state in
+              unsafe cache.withUnsafeBytes { cache in
+                for first in stride(from: 0, to: 101, by: positionsPerPart) {
+                  unsafe NativeKernels.attentionSlice(
+                    out: out, q: query, bases: bases, positions: positions, cache: cache.baseAddress!, keyPlaneOffset: 0,
+                    valuePlaneOffset: valuePlane, chunkPositions: Int64(shape.chunk), chunkStride: Int64(layout.chunkByteStride),
+                    rows: rowCount, heads: shape.heads, keyValueHeads: shape.keyValueHeads, headDimension: shape.headDimension,
+                    type: shape.type.rawValue, scale: scale, window: Int32(shape.window), softcap: shape.softcap, firstRow: 0,
+                    rowCount: rowCount, firstHead: 0, headCount: shape.heads,
+                    part: .init(positions: first..<first + positionsPerPart, state: state.baseAddress!))
+                }
+              }
+            }
+          }
+        }
+        let whole = inParts(1 << 20)
+        for positionsPerPart in [1, 17, 32, 64] {
+          let found = inParts(positionsPerPart)
+          let error = KernelTolerance.normalizedSquaredError(of: found, against: expected)
+          #expect(error <= ReferenceKernels.attentionTolerance.normalizedSquaredErrorMax, "\(positionsPerPart): error \(error)")
+          if shape.window == 0, positionsPerPart % 32 == 0 {
+            #expect(found.map(\.bitPattern) == whole.map(\.bitPattern), "parts of \(positionsPerPart), seed \(Self.seed)")
+          }
+        }
       }
     }
   }

@@ -16,13 +16,21 @@ final class OperationBench {
   }
 
   let memories: ProgramMemories
+  let store: Store
+  let passes: TensorPasses
   private let imports: Imports
   private var scratchEnd: UInt64 = 0
   private var weightsEnd: UInt64 = 0
 
   static let page: UInt64 = 65536
 
-  init(_ provider: Provider, scratchPageCount: UInt64 = 512, weightsPageCount: UInt64 = 512, cachePageCount: UInt64 = 64) throws {
+  /// - Parameters:
+  ///   - threadCount: nil: the provider's.
+  ///   - consumesFuel: the store starts with `.max`.
+  init(
+    _ provider: Provider, scratchPageCount: UInt64 = 512, weightsPageCount: UInt64 = 512, cachePageCount: UInt64 = 64,
+    threadCount: Int? = nil, budget: ResourceBudget = .init(), limits: ResourceLimits = .init(), consumesFuel: Bool = false
+  ) throws {
     func virtual(_ pages: UInt64) throws -> Memory {
       try Memory(
         type: MemoryType(
@@ -33,22 +41,30 @@ final class OperationBench {
       scratch: try Memory(
         type: MemoryType(addressType: .i64, limits: Limits(minimum: scratchPageCount, maximum: scratchPageCount))))
     _ = try memories.weights.map(address: 0, byteCount: weightsPageCount * Self.page, protection: .readWrite)
-    let engine = provider.isNative ? Engine() : Self.kernels.engine
+    let kernels = consumesFuel ? Self.kernelsWithFuel : Self.kernels
+    store = Store(engine: provider.isNative && !consumesFuel ? Engine() : kernels.engine, limits: limits, budget: budget)
+    store.fuel = .max
     var imports = Imports()
-    try TensorModule.define(
-      in: &imports, store: Store(engine: engine), memories: memories,
-      provider: provider.isNative ? .native : .wasm(try KernelModule(Self.kernels)),
-      workers: WorkerPool(threadCount: provider.threadCount))
+    passes = try TensorModule.define(
+      in: &imports, store: store, memories: memories, provider: provider.isNative ? .native : .wasm(try KernelModule(kernels)),
+      workers: WorkerPool(threadCount: threadCount ?? provider.threadCount))
     self.imports = imports
   }
 
-  /// The kernel module of this build, compiled once.
-  private static let kernels: CompiledModule = {
-    guard let bytes = ModelProgram.kernels.bytes, let module = try? CompiledModule(engine: Engine(), bytes: bytes) else {
-      preconditionFailure("this build has no kernel module: models/programs/kernels.wasm")
-    }
-    return module
+  /// The kernel module of this build, compiled once, without and with counting of fuel.
+  private static let kernels = compileKernels(.init())
+  private static let kernelsWithFuel: CompiledModule = {
+    var configuration = EngineConfiguration()
+    configuration.consumesFuel = true
+    return compileKernels(configuration)
   }()
+
+  private static func compileKernels(_ configuration: EngineConfiguration) -> CompiledModule {
+    guard let bytes = ModelProgram.kernels.bytes,
+      let module = try? CompiledModule(engine: Engine(configuration: configuration), bytes: bytes)
+    else { preconditionFailure("this build has no kernel module: models/programs/kernels.wasm") }
+    return module
+  }
 
   /// Puts floats into scratch, at an address that is a multiple of 4 and often of nothing more.
   func scratch(_ values: [Float]) throws -> UInt64 {

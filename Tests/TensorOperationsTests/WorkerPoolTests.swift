@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import TensorOperations
 import Testing
@@ -43,17 +44,97 @@ struct WorkerPoolTests {
     }
   }
 
-  @Test("a job started while the pool is busy is done by its caller alone")
-  func busyPool() {
+  @Test("a piece may run a job of its own")
+  func nestedJobs() {
     let pool = WorkerPool(threadCount: 2)
     let inner = Atomic<Int>(0)
     pool.run(pieceCount: 4) { _, _ in
-      pool.run(pieceCount: 3) { worker, _ in
-        #expect(worker == 0)
-        inner.add(1, ordering: .relaxed)
-      }
+      pool.run(pieceCount: 3) { _, _ in inner.add(1, ordering: .relaxed) }
     }
     #expect(inner.load(ordering: .relaxed) == 12)
+  }
+
+  /// A claim once had 20 bits for the piece beside 20 for the count: with about 2^20 pieces, claims that were refused carried into the count.
+  @Test("any number of pieces is done exactly once", arguments: [1, 2, 4, 8])
+  func manyPieces(threadCount: Int) {
+    let pool = WorkerPool(threadCount: threadCount)
+    var counts = [-9, -2, -1, 0, 1, 7].map { (1 << 20) + $0 }
+    if threadCount == 2 { counts += [(1 << 21) - 1, 1 << 21, 1 << 24] }
+    for pieceCount in counts {
+      let (total, sum, wrong) = (Atomic<Int>(0), Atomic<Int>(0), Atomic<Int>(0))
+      pool.run(pieceCount: pieceCount) { _, piece in
+        if piece < 0 || piece >= pieceCount { wrong.wrappingAdd(1, ordering: .relaxed) }
+        total.wrappingAdd(1, ordering: .relaxed)
+        sum.wrappingAdd(piece, ordering: .relaxed)
+      }
+      #expect(total.load(ordering: .relaxed) == pieceCount && wrong.load(ordering: .relaxed) == 0)
+      #expect(sum.load(ordering: .relaxed) == pieceCount * (pieceCount - 1) / 2)
+    }
+  }
+
+  @Test("a job that is stopped ends at once, however many pieces it had", arguments: [1, 2, 8])
+  func stopped(threadCount: Int) {
+    let pool = WorkerPool(threadCount: threadCount)
+    for stopsAt in [0, 5, 1000] {
+      let (done, missed) = (Atomic<Int>(0), Atomic<Int>(0))
+      pool.runStoppable(pieceCount: WorkerPool.pieceCountMax, isInPass: false) { _, piece in
+        if piece < 0 { missed.wrappingAdd(1, ordering: .relaxed) }
+        done.wrappingAdd(1, ordering: .relaxed)
+        return piece < stopsAt
+      }
+      let count = done.load(ordering: .relaxed)
+      #expect(count > stopsAt && count <= stopsAt + threadCount, "one piece for each thread may have begun")
+      #expect(missed.load(ordering: .relaxed) == 0)
+    }
+  }
+
+  @Test("callers at once get their own pieces, with and without passes, more callers than slots too", arguments: [2, 4])
+  func manyCallers(threadCount: Int) async {
+    let pool = WorkerPool(threadCount: threadCount)
+    await withTaskGroup(of: Bool.self) { group in
+      for caller in 0..<40 {
+        group.addTask {
+          let isInPass = caller % 2 == 0
+          if isInPass { pool.beginPass() }
+          defer { if isInPass { pool.endPass() } }
+          for job in 0..<200 {
+            let pieceCount = 1 + (caller + job) % 9
+            let tally = Tally(pieceCount)
+            pool.runStoppable(pieceCount: pieceCount, isInPass: isInPass) { worker, piece in
+              tally.done(worker, piece)
+              return true
+            }
+            guard tally.counts.withLock({ $0 }) == .init(repeating: 1, count: pieceCount) else { return false }
+          }
+          return true
+        }
+      }
+      for await isRight in group { #expect(isRight) }
+    }
+  }
+
+  @Test("a worker goes round the jobs: the second caller is helped while a longer job runs")
+  func sharesWorkers() {
+    let pool = WorkerPool(threadCount: 4)
+    // The long job ends when the other caller has been helped: its workers must not stay with it.
+    let (isHelped, isLongJobHelped) = (Atomic<Bool>(false), Atomic<Bool>(false))
+    DispatchQueue.concurrentPerform(iterations: 2) { caller in
+      if caller == 0 {
+        pool.runStoppable(pieceCount: 1 << 40, isInPass: false) { worker, piece in
+          if worker != 0 { isLongJobHelped.store(true, ordering: .relaxed) }
+          usleep(50)
+          return !(isHelped.load(ordering: .relaxed) && isLongJobHelped.load(ordering: .relaxed)) && piece < 200_000
+        }
+      } else {
+        for _ in 0..<5000 where !isHelped.load(ordering: .relaxed) {
+          pool.run(pieceCount: 16) { worker, _ in
+            if worker != 0 { isHelped.store(true, ordering: .relaxed) }
+            usleep(50)
+          }
+        }
+      }
+    }
+    #expect(isHelped.load(ordering: .relaxed) && isLongJobHelped.load(ordering: .relaxed))
   }
 
   @Test("a pool that sleeps wakes for the next job, and ends when it is let go")

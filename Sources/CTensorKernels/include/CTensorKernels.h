@@ -140,12 +140,17 @@ typedef struct tk_attention_arguments {
   float scale;
   int32_t window;            // attends positions p - window + 1 ... p; 0: 0 ... p
   float softcap;             // scores s become softcap * tanh(s / softcap); 0: unchanged
+  int64_t position_begin, position_end;  // with state: the positions of this part
+  float *state;              // [rows, heads, 2] maximum and sum so far; null: all positions in one call
 } tk_attention_arguments;
 
 /// Causal attention of rows [first_row, +row_count) and heads [first_head, +head_count): out = softmax(q · kᵀ * scale) · v over
 /// the row's positions, key/value head = head / (heads / kv_heads). One pass over the cache (online softmax), in f32, keys and
 /// values are read once per group of query heads, and once for up to 32 queries where consecutive rows share a sequence.
 /// A negative position gives zeros. Slices of whole groups are best.
+/// With state: the same in parts, which bound the time of a call. Part by part, from position 0 up, without gaps, each adds the
+/// positions [position_begin, position_end) to out and state, which nobody else touches in between; a row is finished by the part
+/// that holds its last position. Bit for bit what one call gives where the parts begin at multiples of 32 (and no window is used).
 /// Normalised squared error against double arithmetic on the same cache below 1e-10.
 void tk_attention(
   const tk_attention_arguments *arguments, ptrdiff_t first_row, ptrdiff_t row_count, ptrdiff_t first_head, ptrdiff_t head_count);
@@ -176,6 +181,12 @@ void tk_softmax(float *out, const float *x, ptrdiff_t rows, ptrdiff_t columns);
 
 /// The k largest of each row, descending, ties by the lower index; k <= columns. NaN counts as the smallest value.
 void tk_top_k(float *values, int32_t *ids, const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k);
+
+/// The same for one row, in parts of bounded time: steps [first, first + count) of the tk_top_k_step_count(columns, k) that it takes, in
+/// order, with values and ids left alone in between. A step takes at most O(log k).
+void tk_top_k_steps(
+  float *values, int32_t *ids, const float *x, ptrdiff_t columns, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count);
+ptrdiff_t tk_top_k_step_count(ptrdiff_t columns, ptrdiff_t k);
 
 #ifdef __cplusplus
 }
