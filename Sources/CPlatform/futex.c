@@ -60,7 +60,7 @@ void bindery_futex_wake(uint32_t *word, int32_t count) {
 }
 #endif
 
-uint64_t bindery_monotonic_nanoseconds(void) {
+uint64_t bindery_clock_nanoseconds(void) {
   struct timespec time;
   if (clock_gettime(CLOCK_MONOTONIC, &time) != 0) return 0;
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;

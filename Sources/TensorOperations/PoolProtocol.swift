@@ -1,6 +1,6 @@
 /// What the threads of a pool share, one word each. All accesses are sequentially consistent.
 ///
-///     passes   active   epoch   sleepers   reserve   reservists   stopping   taken
+///     passes   active   epoch   sleepers   reserve   reservists   taken
 ///                 |
 ///                 +-- one bit a slot: its job may have pieces left     slot: gate   count   next
 ///
@@ -8,7 +8,7 @@
 /// slot is used again only when its gate is closed and nobody is registered. So a claim is an addition to `next` that only threads of this
 /// job make, each of which stops at its first refusal: with at most 2^62 pieces the word cannot wrap, and it cannot meet another job.
 package enum PoolCell: Hashable, Sendable {
-  /// Callers in a pass: each has a thread of its own, and that many workers fewer are wanted.
+  /// Callers in a pass: each has a thread of its own, and that many workers fewer are wanted. With `stopping` when the threads are to end.
   case passes
   /// Slots with a published job, one bit each.
   case active
@@ -22,8 +22,6 @@ package enum PoolCell: Hashable, Sendable {
   case reserve
   /// Workers that sleep on `reserve`, or are about to.
   case reservists
-  /// Not 0 when the threads are to end.
-  case stopping
   /// Of a slot: see `PoolGate`. Its caller sleeps on it.
   case gate(Int)
   /// Of a slot: pieces of its job.
@@ -32,7 +30,9 @@ package enum PoolCell: Hashable, Sendable {
   case next(Int)
 
   package static let slotCount = 32
-  package static let count = 8 + 3 * slotCount
+  package static let count = 7 + 3 * slotCount
+  /// In `passes`: the threads are to end.
+  package static let stopping: UInt64 = 1 << 63
 
   /// A number from 0 for each cell.
   package var index: Int {
@@ -44,10 +44,9 @@ package enum PoolCell: Hashable, Sendable {
     case .sleepers: 4
     case .reserve: 5
     case .reservists: 6
-    case .stopping: 7
-    case .gate(let slot): 8 + 3 * slot
-    case .count(let slot): 9 + 3 * slot
-    case .next(let slot): 10 + 3 * slot
+    case .gate(let slot): 7 + 3 * slot
+    case .count(let slot): 8 + 3 * slot
+    case .next(let slot): 9 + 3 * slot
     }
   }
 }
@@ -145,7 +144,7 @@ package struct PoolCaller: Hashable, Sendable {
   package mutating func step(_ memory: some PoolMemory) -> PoolEffect {
     switch point {
     case .halt:
-      memory.store(1, to: .stopping)
+      _ = memory.or(PoolCell.stopping, to: .passes)
       point = .ring
     case .enter:
       passCount = task == .job(isInPass: true) ? memory.load(.passes) : memory.add(1, to: .passes) + 1
@@ -239,7 +238,7 @@ package struct PoolCaller: Hashable, Sendable {
 /// One worker's way through all jobs of its life, step by step; see `PoolCaller`.
 package struct PoolWorker: Hashable, Sendable {
   package enum Point: Hashable, Sendable {
-    case look, askReserve, askStop, askPasses, choose, askGate, register, askCount, claim, exhaust, withdraw, turn, leave
+    case look, askPasses, askReserve, askPassesAgain, choose, askGate, register, askCount, claim, exhaust, withdraw, turn, leave
     case idle, enlist, doze, delist, done
   }
 
@@ -270,21 +269,29 @@ package struct PoolWorker: Hashable, Sendable {
   /// Instead of going on to spin.
   package mutating func sleep() { if point == .look { point = .enlist } }
 
+  /// Takes note of the passes.
+  private mutating func isToStop(_ passes: UInt64) -> Bool {
+    passCount = passes & ~PoolCell.stopping
+    isWanted = index + max(1, passCount) <= threadCount
+    return passes != passCount
+  }
+
   @inline(__always)
   package mutating func step(_ memory: some PoolMemory) -> PoolEffect {
     switch point {
     case .look:
+      // What is no longer needed is forgotten: a test that walks all states meets fewer of them.
+      seenReserve = 0
       seenEpoch = memory.load(.epoch)
-      point = .askReserve
+      point = .askPasses
+    case .askPasses:
+      point = isToStop(memory.load(.passes)) ? .done : isWanted ? .choose : .askReserve
     case .askReserve:
       seenReserve = memory.load(.reserve)
-      point = .askStop
-    case .askStop:
-      point = memory.load(.stopping) == 0 ? .askPasses : .done
-    case .askPasses:
-      passCount = memory.load(.passes)
-      isWanted = index + max(1, passCount) <= threadCount
-      point = isWanted ? .choose : .idle
+      point = .askPassesAgain
+    case .askPassesAgain:
+      // A pass that ended before `reserve` was read will not wake this thread.
+      point = isToStop(memory.load(.passes)) ? .done : isWanted ? .look : .idle
     case .choose:
       // The slot after the last one, round and round: jobs get a piece each in turn.
       let active = memory.load(.active)
@@ -298,9 +305,11 @@ package struct PoolWorker: Hashable, Sendable {
       }
     case .askGate:
       gate = memory.load(.gate(slot))
-      point = gate & PoolGate.open != 0 ? .register : .idle
+      if gate & PoolGate.open == 0 { gate = 0 }
+      point = gate != 0 ? .register : .idle
     case .register:
       point = memory.exchange(gate, for: gate + 1, in: .gate(slot)) ? .askCount : .askGate
+      gate = 0
     case .askCount:
       pieceCount = memory.load(.count(slot))
       point = .claim
@@ -323,6 +332,7 @@ package struct PoolWorker: Hashable, Sendable {
       point = memory.load(.active) & ~bit == 0 ? .claim : .leave
     case .leave:
       point = .look
+      pieceCount = 0
       if memory.add(~0, to: .gate(slot)) == PoolGate.isAwaited + 1 { return .wake(.gate(slot)) }
     case .idle:
       point = .look

@@ -225,7 +225,7 @@ private struct Patience {
     bindery_spin_hint()
     count += 1
     guard count & 15 == 1 else { return false }
-    let now = bindery_monotonic_nanoseconds()
+    let now = bindery_clock_nanoseconds()
     if count == 1 {
       start = now
       offered = now
@@ -234,7 +234,7 @@ private struct Patience {
     if now &- start >= nanosecondsMax || count > Self.countMax { return true }
     guard now &- offered >= Self.offerNanoseconds else { return false }
     bindery_thread_yield()
-    offered = bindery_monotonic_nanoseconds()
+    offered = bindery_clock_nanoseconds()
     return offered &- now >= Self.switchNanoseconds
   }
 }
@@ -243,12 +243,12 @@ private struct Patience {
 /// one, for which the caller would have to wait.
 private struct Turn {
   private static let nanosecondsMax: UInt64 = 1_000_000
-  private var start = bindery_monotonic_nanoseconds()
+  private var start = bindery_clock_nanoseconds()
 
   mutating func offer() {
-    let now = bindery_monotonic_nanoseconds()
+    let now = bindery_clock_nanoseconds()
     guard now &- start >= Self.nanosecondsMax else { return }
     bindery_thread_yield()
-    start = bindery_monotonic_nanoseconds()
+    start = bindery_clock_nanoseconds()
   }
 }

@@ -21,6 +21,8 @@ final class ExecutionContext: @unchecked Sendable {
   var timerEntry = DeadlineTimer.Entry()
   /// Contexts that are stopped whenever this one is. The lock also keeps the order of what is set and cleared.
   private let followers = Mutex<[WeakContext]>([])
+  /// Whose follower this is, which knows the deadlines. Set before this runs.
+  private weak var leader: ExecutionContext?
 
   private struct WeakContext: Sendable {
     weak let context: ExecutionContext?
@@ -80,7 +82,8 @@ final class ExecutionContext: @unchecked Sendable {
     followers.withLock { followers in
       followers.removeAll { $0.context == nil }
       followers.append(WeakContext(context: context))
-      let stops = UInt32(BINDERY_INTERRUPT_CANCEL) | UInt32(BINDERY_INTERRUPT_DEADLINE)
+      context.leader = self
+      let stops = UInt32(BINDERY_INTERRUPT_CANCEL) | UInt32(BINDERY_INTERRUPT_DEADLINE) | UInt32(BINDERY_INTERRUPT_CLOCK)
       context.interrupt(interruptBits & stops)
     }
   }
@@ -121,6 +124,7 @@ final class ExecutionContext: @unchecked Sendable {
 
   /// Strikes where a deadline has passed and the timer has not come round to it. Costs a look at the clock where there is one.
   func checkDeadlines() {
+    leader?.checkDeadlines()
     if epoch.load(ordering: .relaxed) >= epochDeadline.load(ordering: .relaxed) { interrupt(UInt32(BINDERY_INTERRUPT_DEADLINE)) }
     let deadline = self.deadline.load(ordering: .relaxed)
     if deadline != .max, bindery_monotonic_nanoseconds() >= deadline { interrupt(UInt32(BINDERY_INTERRUPT_DEADLINE)) }

@@ -90,7 +90,7 @@ final class PoolModel: PoolMemory {
     self.scenario = scenario
     callerCount = scenario.callers.count
     slotCount = callerCount
-    cellCount = 8 + 3 * slotCount
+    cellCount = PoolCell.count - 3 * (PoolCell.slotCount - slotCount)
   }
 
   // MARK: Shared words, one access at a time
@@ -132,15 +132,14 @@ final class PoolModel: PoolMemory {
     var states: [SIMD64<UInt8>] = []
     var predecessors: [(from: Int32, to: Int32)] = []
     var finals: [Int32] = []
-    func number(_ state: State) -> Int32 {
-      let packed = pack(state)
+    func number(_ packed: SIMD64<UInt8>) -> Int32 {
       if let number = numbers[packed] { return number }
       let number = Int32(states.count)
       numbers[packed] = number
       states.append(packed)
       return number
     }
-    _ = number(initialState())
+    _ = number(pack(initialState()))
     var next = 0
     while next < states.count {
       guard states.count <= scenario.stateCountMax else { throw Violation(description: "more than \(scenario.stateCountMax) states") }
@@ -153,7 +152,7 @@ final class PoolModel: PoolMemory {
         for thread in state.machines.indices {
           for successor in try successors(of: state, thread) {
             hasSuccessor = true
-            predecessors.append((Int32(next), number(successor)))
+            predecessors.append((Int32(next), number(pack(successor, after: state, states[next]))))
           }
         }
         if !hasSuccessor { throw Violation(description: "every thread sleeps for ever: \(state)") }
@@ -166,7 +165,7 @@ final class PoolModel: PoolMemory {
   }
 
   private func checkFinal(_ state: State) throws {
-    for cell in [PoolCell.passes, .active, .taken, .sleepers, .reservists] where state.cells[cell.index] != 0 {
+    for cell in [PoolCell.passes, .active, .taken, .sleepers, .reservists] where state.cells[cell.index] & ~PoolCell.stopping != 0 {
       throw Violation(description: "\(cell) is left at \(state.cells[cell.index])")
     }
     if state.bodies.contains(where: { $0 >= 0 }) { throw Violation(description: "a body is left in a slot") }
@@ -278,7 +277,9 @@ final class PoolModel: PoolMemory {
       if thread < callerCount, job != self.job(of: thread, next) { throw Violation(description: "a piece of another job: \(state)") }
       next.statuses[thread] = .performing(slot: slot, job: job, piece: piece)
       for (other, status) in state.statuses.enumerated() where other != thread {
-        if case .performing(_, job, piece) = status { throw Violation(description: "piece \(piece) is done by two threads: \(state)") }
+        if case .performing(_, let otherJob, let otherPiece) = status, otherJob == job, otherPiece == piece {
+          throw Violation(description: "piece \(piece) is done by two threads: \(state)")
+        }
       }
     case .sleep(let cell, let value): next.statuses[thread] = .fallingAsleep(cell, value)
     case .wake(let cell): next.statuses[thread] = .waking(cell)
@@ -321,7 +322,9 @@ final class PoolModel: PoolMemory {
   private func checkOver(_ job: Int, _ state: State) throws {
     guard case .job(let pieces, _, let stopsAt) = task(of: job) else { return }
     for status in state.statuses {
-      if case .performing(_, job, let piece) = status { throw Violation(description: "piece \(piece) goes on after its job: \(state)") }
+      if case .performing(_, let otherJob, let piece) = status, otherJob == job {
+        throw Violation(description: "piece \(piece) goes on after its job: \(state)")
+      }
     }
     let all: UInt64 = (1 << UInt64(pieces)) - 1
     let done = state.done[job / 16]
@@ -350,23 +353,28 @@ final class PoolModel: PoolMemory {
 
   // MARK: States as bytes
 
-  private func pack(_ state: State) -> SIMD64<UInt8> {
-    var packed = SIMD64<UInt8>(repeating: 0)
+  private func pack(_ state: State) -> SIMD64<UInt8> { pack(state, after: nil, SIMD64(repeating: 0)) }
+
+  /// Only what differs from the state before is looked up.
+  private func pack(_ state: State, after last: State?, _ lastPacked: SIMD64<UInt8>) -> SIMD64<UInt8> {
+    var packed = lastPacked
     var end = 0
-    func append(_ number: UInt16, wide: Bool = false) {
-      precondition(wide || number < 256, "a byte is enough")
-      packed[end] = UInt8(truncatingIfNeeded: number)
-      end += 1
-      if wide {
-        packed[end] = UInt8(truncatingIfNeeded: number >> 8)
-        end += 1
+    func append(_ number: @autoclosure () -> UInt16, isWide: Bool = false, unless isSame: Bool?) {
+      if isSame != true {
+        let number = number()
+        precondition(isWide || number < 256, "a byte is enough")
+        packed[end] = UInt8(truncatingIfNeeded: number)
+        if isWide { packed[end + 1] = UInt8(truncatingIfNeeded: number >> 8) }
       }
+      end += isWide ? 2 : 1
     }
-    for cell in state.cells { append(cellValues.number(cell)) }
-    for machine in state.machines { append(machineValues.number(machine), wide: true) }
-    for status in state.statuses { append(statusValues.number(status)) }
-    for body in state.bodies { append(UInt16(body + 1)) }
-    for done in state.done { append(UInt16(done)) }
+    for (i, cell) in state.cells.enumerated() { append(cellValues.number(cell), unless: last.map { $0.cells[i] == cell }) }
+    for (i, machine) in state.machines.enumerated() {
+      append(machineValues.number(machine), isWide: true, unless: last.map { $0.machines[i] == machine })
+    }
+    for (i, status) in state.statuses.enumerated() { append(statusValues.number(status), unless: last.map { $0.statuses[i] == status }) }
+    for body in state.bodies { append(UInt16(body + 1), unless: nil) }
+    for done in state.done { append(UInt16(done), unless: nil) }
     return packed
   }
 

@@ -30,7 +30,7 @@ static inline void bindery_spin_hint(void) {
 }
 
 /// Nanoseconds of a clock that only goes forward. About 25 ns.
-uint64_t bindery_monotonic_nanoseconds(void);
+uint64_t bindery_clock_nanoseconds(void);
 
 /// The number of cores this process may run on: its affinity mask, and the quota of its control group where there is one.
 int32_t bindery_processor_count(void);
