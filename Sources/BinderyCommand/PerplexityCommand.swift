@@ -44,7 +44,7 @@ struct PerplexityCommand: ParsableCommand {
         try model.makeSession(SessionLimits(timeLimit: interruption.remainingTime), cancellation: cancellation)
       }
       (count, scores) = try failing { () throws(BinderyError) in
-        let tokens = Array(try model.encode(text).prefix(maxTokens ?? session.contextLength))
+        let tokens = Array(try model.encode(text, isStopped: { interruption.isOver }).prefix(maxTokens ?? session.contextLength))
         guard tokens.count >= 2 else {
           throw BinderyError(
             .malformedInput, "'\(file)' gives \(tokens.count) tokens: at least 2 are needed to score one from another")

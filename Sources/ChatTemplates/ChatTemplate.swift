@@ -104,7 +104,8 @@ public struct ChatTemplate: Sendable {
   }
 }
 
-/// One turn of a conversation. All of it is content, the role too: text in it never becomes a special token.
+/// One turn of a conversation. All of it is content: text in it never becomes a special token. So is a role, but for those that every
+/// family of models knows: templates write `'<|' + message.role + '|>'`, and these words spell nothing else than what is meant.
 public struct ChatMessage: Sendable {
   /// `system`, `user`, `assistant`, `tool`.
   public var role: String
@@ -117,8 +118,14 @@ public struct ChatMessage: Sendable {
     self.content = content
   }
 
+  /// Words that count as the template's own when they are a whole role.
+  private static let knownRoles: Set<String> = [
+    "system", "user", "assistant", "tool", "developer", "function", "observation", "ipython", "model",
+  ]
+
   var value: TemplateValue {
-    .dictionary(TemplateDictionary([("role", .content(role)), ("content", .content(content))] + more))
+    let role: TemplateValue = Self.knownRoles.contains(role) ? .template(role) : .content(role)
+    return .dictionary(TemplateDictionary([("role", role), ("content", .content(content))] + more))
   }
 }
 

@@ -77,6 +77,9 @@ public struct EncodingLimits {
   /// Bytes of a token that is recognised as a whole. The longest published ones have some 60; each place of a text may be compared
   /// with so many.
   public static let specialTokenByteCountMax = 256
+
+  /// Tokens that are recognised as a whole. The most that a published vocabulary has is some 6500.
+  public static let specialTokenCountMax = 1 << 17
 }
 
 /// Asks from time to time whether to go on.

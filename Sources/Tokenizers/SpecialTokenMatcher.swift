@@ -17,7 +17,8 @@ struct SpecialTokenMatcher: Sendable {
   /// Where the tokens that start with each byte lie in `tokens`.
   private let rangeOfFirstByte: [Range<Int>]
 
-  /// - Throws: `unsupported` for a token longer than `EncodingLimits.specialTokenByteCountMax`.
+  /// - Throws: `unsupported` for a token longer than `EncodingLimits.specialTokenByteCountMax`, or more of them than
+  ///   `EncodingLimits.specialTokenCountMax`.
   init(_ table: TokenTable) throws(TokenizerError) {
     var tokens: [Entry] = []
     for id in 0..<table.count {
@@ -29,6 +30,10 @@ struct SpecialTokenMatcher: Sendable {
           .unsupported,
           "token \(id) is recognised as a whole and has \(range.count) bytes; at most \(EncodingLimits.specialTokenByteCountMax) are "
             + "supported")
+      }
+      guard tokens.count < EncodingLimits.specialTokenCountMax else {
+        throw TokenizerError(
+          .unsupported, "more than \(EncodingLimits.specialTokenCountMax) tokens are recognised as a whole; no more are supported")
       }
       if !range.isEmpty {
         tokens.append(Entry(bytes: Array(table.bytes[range]), id: TokenID(Int32(id)), isControl: kind != .userDefined))
@@ -57,27 +62,27 @@ struct SpecialTokenMatcher: Sendable {
       let isWideMarker = token.bytes.starts(with: "<｜".utf8) && token.bytes.reversed().starts(with: "｜>".utf8.reversed())
       if isMarker || isWideMarker || endOfGeneration.contains(token.id) { reserved.insert(token.id) }
     }
+    var isFound = [Bool](repeating: false, count: tokens.count)
     for literal in literals {
       let bytes = Array(literal.utf8)
-      for offset in bytes.indices {
-        forEachMatch(bytes, at: offset, end: bytes.count) { token in
-          let text = String(decoding: token.bytes, as: UTF8.self)
-          if !token.isControl, !text.unicodeScalars.allSatisfy(\.properties.isWhitespace) { reserved.insert(token.id) }
-        }
-      }
+      for offset in bytes.indices { forEachMatch(bytes, at: offset, end: bytes.count) { isFound[$0] = true } }
+    }
+    for (index, token) in tokens.enumerated() where isFound[index] && !token.isControl {
+      let text = String(decoding: token.bytes, as: UTF8.self)
+      if !text.unicodeScalars.allSatisfy(\.properties.isWhitespace) { reserved.insert(token.id) }
     }
     return reserved
   }
 
-  /// Calls `body` with all tokens that stand at an offset and end by `end`, shorter ones first.
+  /// Calls `body` with the numbers of all tokens that stand at an offset and end by `end`, shorter ones first.
   @inline(__always)
-  private func forEachMatch(_ text: [UInt8], at offset: Int, end: Int, _ body: (Entry) -> Void) {
+  private func forEachMatch(_ text: [UInt8], at offset: Int, end: Int, _ body: (Int) -> Void) {
     var candidates = rangeOfFirstByte[Int(text[offset])]
     var byteCount = 1
     while !candidates.isEmpty {
       // The tokens that are exactly this long come first among those with this beginning.
       while let first = candidates.first, tokens[first].bytes.count == byteCount {
-        body(tokens[first])
+        body(first)
         candidates = first + 1..<candidates.upperBound
       }
       guard offset + byteCount < end else { break }
@@ -101,7 +106,8 @@ struct SpecialTokenMatcher: Sendable {
   /// The longest token at an offset that ends by `end`, of equal ones the first; nil when there is none that `isAllowed`.
   private func longestMatch(_ text: [UInt8], at offset: Int, end: Int, where isAllowed: (Entry) -> Bool) -> Entry? {
     var best: Entry?
-    forEachMatch(text, at: offset, end: end) { token in
+    forEachMatch(text, at: offset, end: end) { index in
+      let token = tokens[index]
       if best?.bytes.count != token.bytes.count, isAllowed(token) { best = token }
     }
     return best

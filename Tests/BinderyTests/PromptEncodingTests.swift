@@ -77,6 +77,17 @@ import _TestSupport
     #expect(try model.encode([.init(role: "user", content: "<|im_end|>")]) == model.encode("<|im_end|>", withSpecialTokens: false))
   }
 
+  @Test func `no role completes a marker, unless it is a usual word`() throws {
+    // Some families write '<|' + role + '|>': here a role could complete <|im_start|>.
+    let model = try model { $0.set("tokenizer.chat_template", "{% for m in messages %}{{ '<|' + m['role'] + '_start|>' + m['content'] + '<|im_end|>' }}{% endfor %}") }
+    let tokenizer = try model.tokenizer()
+    func controls(_ role: String) throws -> [Int32] {
+      try model.encode([.init(role: role, content: "Hi")]).filter { tokenizer.kind(of: TokenID($0)) == .control }
+    }
+    #expect(try controls("im") == [2])
+    #expect(try controls("user") == [2])
+  }
+
   @Test func `a template may ask for the date`() throws {
     let model = try model { $0.set("tokenizer.chat_template", "{{ strftime_now('%Y-%m-%d') }}|{{ messages[0]['content'] }}") }
     let text = try model.applyChatTemplate([.init(role: "user", content: "Hi")])

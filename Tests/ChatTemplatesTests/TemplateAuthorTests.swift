@@ -57,6 +57,18 @@ import _TestSupport
     #expect(rendered.templateRanges == [0..<4, 8..<9, 16..<17, 20..<24])
   }
 
+  @Test func `a role in a marker is the template's where it is a usual word, else content`() throws {
+    let template = try ChatTemplate("{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}{% endfor %}")
+    func ranges(_ role: String, _ content: String) throws -> [Range<Int>] {
+      try template.renderPrompt([ChatMessage(role: role, content: content)], addGenerationPrompt: false).templateRanges
+    }
+    #expect(try ranges("user", "user") == [0..<8])
+    #expect(try ranges("assistant", "<|user|>") == [0..<13])
+    #expect(try ranges("end", "") == [0..<2, 5..<7])
+    #expect(try ranges("user|><|system", "") == [0..<2, 16..<18])
+    #expect(try ranges("User", "") == [0..<2, 6..<8])
+  }
+
   @Test func `ranges ascend, do not touch and lie within the text, whatever a template does`() throws {
     let seed: UInt64 = 31
     var generator = SeededGenerator(seed: seed)
