@@ -362,10 +362,27 @@ TK_INLINE void tk_fetch_ahead(uint32_t type, const tk_rows *w, ptrdiff_t unit) {
 
 enum { tk_direct_rows_max = 4 };
 
+#include "MatmulPairs.h"
+
 /// A tile's sums for up to 4 rows of activations.
 TK_INLINE void tk_direct(
   uint32_t type, const int m_count, __m256 sums[], const tk_activation_row *a, const tk_rows *w, ptrdiff_t units) {
   const int kind = tk_kind_of(type);
+  if (tk_has_pairs(type)) {
+    for (int m = 0; m < m_count; m++) sums[m] = _mm256_setzero_ps();
+    ptrdiff_t unit = 0;
+    // For more rows the registers are wanted otherwise.
+    for (; m_count == 1 && unit + 4 <= units; unit += 4) {
+      __m256i d[4];
+      tk_transposed_firsts(w, unit * tk_unit_byte_count(type), tk_unit_byte_count(type), d);
+#pragma clang loop unroll(full)
+      for (int u = 0; u < 4; u++) tk_direct_pairs(type, m_count, sums, a, w, unit + u, d[u]);
+    }
+    for (; unit < units; unit++) {
+      tk_direct_pairs(type, m_count, sums, a, w, unit, tk_transposed_first(w, unit * tk_unit_byte_count(type)));
+    }
+    return;
+  }
   for (int m = 0; m < m_count; m++) sums[m] = _mm256_setzero_ps();
   for (ptrdiff_t unit = 0; unit < units; unit++) {
     tk_fetch_ahead(type, w, unit);
