@@ -111,8 +111,9 @@ struct RunCommand: ParsableCommand {
     let model = try options.open(model, host: host)
     let (tokens, session) = try failing { () throws(BinderyError) in
       // Two independent things that take time at the start: the tokenizer, and the instance of the program.
+      let limits = SessionLimits(timeLimit: interruption.remainingTime)
       let instance = Background { () throws(BinderyError) in
-        try model.makeSession(SessionLimits(timeLimit: interruption.remainingTime), cancellation: cancellation)
+        try model.makeSession(limits, cancellation: cancellation)
       }
       let tokens = try encode(text, model, isStopped: { cancellation.isCancelled })
       return (tokens, try instance.value())

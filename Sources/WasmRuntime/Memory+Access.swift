@@ -37,7 +37,7 @@ extension Memory {
   public func read(address: UInt64, byteCount: UInt64) throws(MemoryAccessError) -> [UInt8] {
     try checkCopy(address: address, byteCount: byteCount)
     // SAFETY: the bytes are copied inside the closure.
-    try unsafe withUnsafeReadableBytes(address: address, byteCount: byteCount) { unsafe Array($0) }
+    return try unsafe withUnsafeReadableBytes(address: address, byteCount: byteCount) { unsafe Array($0) }
   }
 
   /// Copies bytes into the memory.
