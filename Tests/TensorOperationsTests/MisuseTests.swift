@@ -2,6 +2,7 @@ import TensorOperations
 import Tensors
 import Testing
 import WasmRuntime
+import WebAssembly
 import _TestSupport
 
 /// Arguments that a guest may get wrong, by accident or on purpose. Each is refused with a sentence that names the operation and
