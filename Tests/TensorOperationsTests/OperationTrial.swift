@@ -1,3 +1,4 @@
+import TensorOperations
 import Tensors
 import WasmRuntime
 import WebAssembly

@@ -61,7 +61,9 @@ struct WorkerPoolTests {
     var counts = [-9, -2, -1, 0, 1, 7].map { (1 << 20) + $0 }
     if threadCount == 2 { counts += [(1 << 21) - 1, 1 << 21, 1 << 24] }
     for pieceCount in counts {
-      let (total, sum, wrong) = (Atomic<Int>(0), Atomic<Int>(0), Atomic<Int>(0))
+      let total = Atomic<Int>(0)
+      let sum = Atomic<Int>(0)
+      let wrong = Atomic<Int>(0)
       pool.run(pieceCount: pieceCount) { _, piece in
         if piece < 0 || piece >= pieceCount { wrong.wrappingAdd(1, ordering: .relaxed) }
         total.wrappingAdd(1, ordering: .relaxed)
@@ -76,7 +78,8 @@ struct WorkerPoolTests {
   func stopped(threadCount: Int) {
     let pool = WorkerPool(threadCount: threadCount)
     for stopsAt in [0, 5, 1000] {
-      let (done, missed) = (Atomic<Int>(0), Atomic<Int>(0))
+      let done = Atomic<Int>(0)
+      let missed = Atomic<Int>(0)
       pool.runStoppable(pieceCount: WorkerPool.pieceCountMax, isInPass: false) { _, piece in
         if piece < 0 { missed.wrappingAdd(1, ordering: .relaxed) }
         done.wrappingAdd(1, ordering: .relaxed)
@@ -117,7 +120,8 @@ struct WorkerPoolTests {
   func sharesWorkers() {
     let pool = WorkerPool(threadCount: 4)
     // The long job ends when the other caller has been helped: its workers must not stay with it.
-    let (isHelped, isLongJobHelped) = (Atomic<Bool>(false), Atomic<Bool>(false))
+    let isHelped = Atomic<Bool>(false)
+    let isLongJobHelped = Atomic<Bool>(false)
     DispatchQueue.concurrentPerform(iterations: 2) { caller in
       if caller == 0 {
         pool.runStoppable(pieceCount: 1 << 40, isInPass: false) { worker, piece in
