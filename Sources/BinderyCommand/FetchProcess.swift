@@ -12,6 +12,40 @@ final class RunningProcess: Sendable {
   func terminate() { identifier.withLock { process in if let process { _ = kill(process, SIGTERM) } } }
 }
 
+/// The last of what a program writes, read as it comes.
+private final class LastOutput: Sendable {
+  private static let byteCountMax = 1 << 16
+
+  let pipe = Pipe()
+  private let bytes = Mutex<[UInt8]>([])
+  private let done = DispatchSemaphore(value: 0)
+
+  /// After the program has started: its end of the pipe is then closed here.
+  func start() {
+    let thread = Thread { [self] in
+      while let block = try? pipe.fileHandleForReading.read(upToCount: 1 << 12), !block.isEmpty {
+        bytes.withLock { bytes in
+          bytes += block
+          if bytes.count > Self.byteCountMax { bytes.removeFirst(bytes.count - Self.byteCountMax) }
+        }
+      }
+      done.signal()
+    }
+    thread.start()
+  }
+
+  func cancel() {
+    try? pipe.fileHandleForWriting.close()
+    try? pipe.fileHandleForReading.close()
+  }
+
+  /// Waits for its end.
+  func text() -> String {
+    done.wait()
+    return String(decoding: bytes.withLock { $0 }, as: UTF8.self)
+  }
+}
+
 /// python3 as it is used to fetch: for its package manager, and to take files out of what that brings.
 ///
 /// It runs isolated (`-I`): no code comes from the working folder, from the user's own packages or from `PYTHON*`. Of the environment
@@ -111,20 +145,16 @@ struct FetchProcess {
       ["TMPDIR": folder.temporaryPath, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"]
     ) { $1 }
     process.environment = environment
-    // A file, not a pipe: nothing has to be read while the process runs.
-    let log = URL(filePath: folder.path("log-" + UUID().uuidString))
-    let handle: FileHandle
-    do { handle = try FetchFolder.create(log) } catch {
-      throw CommandFailure("cannot \(what): \(Self.isFull(error) ? "no space left on the disk of '\(log.path)'" : reason(error))")
-    }
-    defer {
-      try? handle.close()
-      try? FileManager.default.removeItem(at: log)
-    }
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = handle
-    process.standardError = handle
-    do { try process.run() } catch { throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))") }
+    // A pipe, not a file: what it says of a full disk could not be written there.
+    let output = LastOutput()
+    process.standardOutput = output.pipe
+    process.standardError = output.pipe
+    do { try process.run() } catch {
+      output.cancel()
+      throw CommandFailure("cannot \(what): python3 could not be started (\(reason(error)))")
+    }
+    output.start()
     running.begin(process.processIdentifier)
     defer { running.end() }
     if isStopped() { process.terminate() }
@@ -133,19 +163,11 @@ struct FetchProcess {
       poll()
     }
     process.waitUntilExit()
+    let text = output.text()
     if isStopped() { throw CommandFailure("interrupted while trying to \(what); nothing was installed") }
     guard process.terminationStatus == 0 else {
-      let output = FileManager.default.contents(atPath: log.path) ?? Data()
-      let text = String(decoding: output.suffix(1 << 16), as: UTF8.self)
       throw CommandFailure("cannot \(what): \(explanation(text, status: process.terminationStatus))")
     }
-  }
-
-  private static func isFull(_ error: any Error) -> Bool {
-    let error = error as NSError
-    let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
-    return (error.domain == NSCocoaErrorDomain && error.code == CocoaError.fileWriteOutOfSpace.rawValue)
-      || (cause.domain == NSPOSIXErrorDomain && [ENOSPC, EDQUOT].contains(Int32(cause.code)))
   }
 
   /// One sentence from what python3 wrote.

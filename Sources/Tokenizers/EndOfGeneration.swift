@@ -8,11 +8,15 @@ enum EndOfGeneration {
     "<｜end▁of▁sentence｜>", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<reponame>", "<|file_sep|>",
   ]
 
+  /// Whether a token of these bytes is one of them.
+  static func isEnd(_ bytes: ArraySlice<UInt8>) -> Bool {
+    bytes.count <= 32 && texts.contains(String(decoding: bytes, as: UTF8.self))
+  }
+
   static func ids(_ description: TokenizerDescription, _ table: TokenTable) -> Set<TokenID> {
     var ids = Set([description.eosID, description.eotID, description.eomID].compactMap { $0 })
     for id in 0..<table.count where table.kinds[id] == .control || table.kinds[id] == .userDefined {
-      let range = table.range(of: id)
-      guard range.count <= 32, texts.contains(String(decoding: table.bytes[range], as: UTF8.self)) else { continue }
+      guard isEnd(table.bytes[table.range(of: id)]) else { continue }
       ids.insert(TokenID(Int32(id)))
     }
     return ids

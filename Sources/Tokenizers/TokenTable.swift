@@ -37,9 +37,11 @@ struct TokenTable: Sendable {
       guard let range = cursor.next() else { preconditionFailure("PackedStrings has checked its lengths") }
       let number = kinds.isEmpty ? 1 : kinds[id]
       // 0 is "undefined" in GGUF; old writers used it for normal tokens.
-      guard let kind = number == 0 ? .normal : UInt8(exactly: number).flatMap(TokenKind.init) else {
+      guard var kind = number == 0 ? .normal : UInt8(exactly: number).flatMap(TokenKind.init) else {
         throw TokenizerError(.malformed, "token \(id) has the unknown kind \(number); expected 0...6")
       }
+      // Some files call the end of a turn text that is never split; it is a control token all the same, as in llama.cpp.
+      if kind == .userDefined, EndOfGeneration.isEnd(packed.bytes[range]) { kind = .control }
       switch (kind, spelling) {
       case (.normal, .byteLevel(let alphabet)), (.unused, .byteLevel(let alphabet)), (.byte, .byteLevel(let alphabet)):
         var target = bytes.mutableSpan

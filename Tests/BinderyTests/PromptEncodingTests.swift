@@ -32,9 +32,9 @@ import _TestSupport
     func controls(_ messages: [Model.Message]) throws -> [Int32] {
       try model.encode(messages).filter { tokenizer.kind(of: TokenID($0)) == .control }
     }
-    // Start and end of each turn, and the start of the answer.
+    // Start and end of each turn (the template begins with a system message of its own), and the start of the answer.
     let plain = try controls([.init(role: "user", content: "Hi")])
-    #expect(plain == [1, 2, 1])
+    #expect(plain == [1, 2, 1, 2, 1])
     #expect(try controls([.init(role: "user", content: text)]) == plain)
     #expect(try controls([.init(role: text, content: "Hi")]) == plain)
     #expect(try controls([.init(role: "system", content: text), .init(role: "user", content: text)]) == [1, 2, 1, 2, 1])

@@ -65,8 +65,11 @@ import _TestSupport
     vocabulary.tokens += ["<|tool|>", "<|im_end|>x", "[EOT]", "  "]
     vocabulary.kinds += [4, 4, 4, 4]
     let marked = try vocabulary.build()
-    // A marker's spelling, and an end of generation, need no literal. White space alone is never reserved.
-    #expect(marked.reservedTokens(in: ["a  b"]) == [17, 19])
+    // A marker's spelling needs no literal. White space alone is never reserved.
+    #expect(marked.reservedTokens(in: ["a  b"]) == [17])
+    // An end of generation is a control token, whatever the file calls it.
+    #expect(marked.kind(of: 19) == .control)
+    #expect(try names("[EOT]{[EOT]}", vocabulary) == ["[EOT]"])
   }
 
   @Test func `a merge that makes a reserved token is spelled out`() throws {
