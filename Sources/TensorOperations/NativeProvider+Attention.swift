@@ -17,13 +17,13 @@ package struct AttentionCut: Equatable, Sendable {
     let countMax = isPlain ? PieceLimits.plainAttentionCount : PieceLimits.attentionCount
     heads = HeadCut(groupSize: headCount / keyValueHeads, groupCount: keyValueHeads, dimension: dimension)
     // Keys and values of one position for one row: at most 2^21, because rows are limited.
-    let unit = 2 * heads.headsPerUnit * dimension
+    let unit = max(2 * heads.headsPerUnit * dimension, PieceLimits.scatteredPositionCount)
     // Rows of a sequence are faster together; a piece should still see a fair stretch of positions.
     rowsPerPiece = min(rows, max(1, min(8, countMax / (unit * 256))))
     let positions = max(1, countMax / (unit * rowsPerPiece))
     positionsPerPart = positions >= 32 ? positions / 32 * 32 : positions
     // Very small units together: taking a piece is not free.
-    let cost = unit * rowsPerPiece * max(1, min(positionCount, positionsPerPart))
+    let cost = 2 * heads.headsPerUnit * dimension * rowsPerPiece * max(1, min(positionCount, positionsPerPart))
     unitsPerPiece = heads.unitsPerGroup > 1 ? 1 : min(heads.unitCount, max(1, PieceLimits.sharedAttentionCount / cost))
   }
 

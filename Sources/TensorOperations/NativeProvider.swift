@@ -92,7 +92,7 @@ import WasmRuntime
     switch kernel {
     case .matmul: try matmul(plan)
     case .attention: try attention(plan)
-    case .getRows: try split(.rows, f.int(4), columns: f.int(5))
+    case .getRows: try split(.rows, f.int(4), columns: f.int(5) == 0 ? 0 : max(f.int(5), PieceLimits.scatteredRowElementCount))
     case .rmsNorm, .addBias: try split(.rows, f.int(4), columns: f.int(5))
     case .layerNorm: try split(.rows, f.int(5), columns: f.int(6))
     case .softmax: try split(.rows, f.int(2), columns: f.int(3))
@@ -146,7 +146,8 @@ import WasmRuntime
     job.step = .cacheAppend
     unsafe job.cache = cache
     job.count = frame.int(6)
-    job.countPerPiece = max(1, PieceLimits.elementCount / max(1, frame.int(7)))
+    // A row has at most 2^20 elements.
+    job.countPerPiece = max(1, PieceLimits.elementCount / max(frame.int(7), PieceLimits.scatteredRowElementCount))
     try run(pieceCount: ceiling(job.count, job.countPerPiece), inOrder: true)
   }
 

@@ -7,9 +7,9 @@ import WasmRuntime
 /// largest number of rows. Pointers are valid until the call returns: no page state changes while an operation runs.
 @safe final class OperationFrame {
   /// The arguments as they came: i64 and i32 zero-extended, f32 bit patterns.
-  private(set) var raw: [UInt64]
-  private var pointers: [UnsafeMutableRawPointer?]
-  private var byteCounts: [UInt64]
+  private let raw: FixedArray<UInt64>
+  private let pointers: FixedArray<UnsafeMutableRawPointer?>
+  private let byteCounts: FixedArray<UInt64>
   /// Private copies of the index operands of this call, one after another.
   private let indexWords: HostBuffer
   private let stop: StopSignal
@@ -30,10 +30,10 @@ import WasmRuntime
   init(budget: ResourceBudget, stop: StopSignal) {
     self.stop = stop
     indexWords = HostBuffer(budget: budget)
-    raw = .init(repeating: 0, count: Self.parameterCountMax)
-    // SAFETY: two arrays of pointers, read only where `check` has stored a checked pointer in the same call; an empty buffer.
-    unsafe pointers = .init(repeating: nil, count: Self.parameterCountMax)
-    byteCounts = .init(repeating: 0, count: Self.parameterCountMax)
+    raw = FixedArray(repeating: 0, count: Self.parameterCountMax)
+    // SAFETY: pointers, read only where `check` has stored a checked one in the same call.
+    unsafe pointers = FixedArray(repeating: nil, count: Self.parameterCountMax)
+    byteCounts = FixedArray(repeating: 0, count: Self.parameterCountMax)
   }
 
   /// After a call: gives back what was unusually large.
@@ -340,6 +340,38 @@ import WasmRuntime
             + "be \(isWrite ? "written" : "read"): \(error)")
       }
       position = end + 1
+    }
+  }
+}
+
+/// A few elements at a place of their own. An operation reads its arguments dozens of times: from arrays that are properties of a class, each
+/// read would note the access and retain the array, 3 % of the time of a token.
+@safe private final class FixedArray<Element> {
+  private let base: UnsafeMutablePointer<Element>
+  private let count: Int
+
+  init(repeating value: Element, count: Int) {
+    // SAFETY: allocated and initialised here, of a constant size; given back in deinit.
+    unsafe base = .allocate(capacity: count)
+    unsafe base.initialize(repeating: value, count: count)
+    self.count = count
+  }
+
+  deinit {
+    // SAFETY: as in init.
+    unsafe base.deinitialize(count: count)
+    unsafe base.deallocate()
+  }
+
+  subscript(index: Int) -> Element {
+    // SAFETY: the index is checked.
+    get {
+      precondition(index >= 0 && index < count, "an index within the array")
+      return unsafe base[index]
+    }
+    set {
+      precondition(index >= 0 && index < count, "an index within the array")
+      unsafe base[index] = newValue
     }
   }
 }

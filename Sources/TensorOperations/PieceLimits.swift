@@ -15,7 +15,11 @@ package enum PieceLimits {
   /// Elements of operations on rows and elements, of which e^x is the dearest.
   package static let elementCount = 1 << 18
   /// Steps of `top_k`: the dearest goes down a heap of 2^20 entries.
-  package static let selectionStepCount = 1 << 14
+  package static let selectionStepCount = 1 << 12
+  /// Rows that lie anywhere cost at least as much as this many elements: each may be a page or a cache line of its own.
+  package static let scatteredRowElementCount = 64
+  /// The same for a position of attention, in multiply-adds.
+  package static let scatteredPositionCount = 1 << 10
   /// Bytes of quantised activations that are made at a time.
   package static let activationByteCount = 16 << 20
   /// Below, cutting costs more than it gains: 8 µs of work on elements, 4 of products, 3 of attention.
