@@ -162,6 +162,8 @@ let package = Package(
         "WebAssemblyText", "_TestSupport",
       ],
       swiftSettings: strict),
+    // Eight tenants at once, six of them hostile.
+    .testTarget(name: "TenantTests", dependencies: ["Bindery", "WebAssemblyText", "_TestSupport"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand", "SystemFiles"], swiftSettings: strict),
     .testTarget(
       name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "CAllocationCounter", "_TestSupport"],

@@ -118,7 +118,7 @@ struct TextOutput {
 extension Unicode.Scalar {
   /// False for characters that move the cursor or change the direction of writing: control and format characters and the separators of
   /// lines and paragraphs. Such a character of a stranger's file must not reach a terminal. Joiners (U+200C, U+200D) are shown.
-  var isShownInText: Bool {
+  package var isShownInText: Bool {
     if value < 0x80 { return value >= 0x20 && value != 0x7F }
     if value == 0x200C || value == 0x200D { return true }
     switch properties.generalCategory {

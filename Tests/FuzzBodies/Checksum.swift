@@ -2,10 +2,19 @@
 public enum Checksum {
   /// Eight tables of 256, to take eight bytes at a time (Kounavis and Berry 2005).
   private static let table: [UInt32] = {
-    var table = (0..<256).map { index in
-      (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? 0xEDB8_8320 ^ value >> 1 : value >> 1 }
+    var table: [UInt32] = []
+    for index: UInt32 in 0..<256 {
+      var value = index
+      for _ in 0..<8 {
+        let half = value >> 1
+        value = value & 1 == 1 ? 0xEDB8_8320 ^ half : half
+      }
+      table.append(value)
     }
-    for index in 256..<2048 { table.append(table[index - 256] >> 8 ^ table[Int(table[index - 256] & 0xFF)]) }
+    for index in 256..<2048 {
+      let before = table[index - 256]
+      table.append(before >> 8 ^ table[Int(before & 0xFF)])
+    }
     return table
   }()
 

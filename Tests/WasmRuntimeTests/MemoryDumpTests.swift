@@ -36,7 +36,7 @@ struct MemoryDumpTests {
         if isVirtual { #expect(try memory.map(address: 65536, byteCount: 65536, protection: .readWrite)) }
         try memory.write([1, 2, 3], address: 70_000)
         // SAFETY: only the address is used.
-        let address = try unsafe memory.withUnsafeReadableBytes(address: 70_000, byteCount: 1) { unsafe UInt(bitPattern: $0.baseAddress) }
+        let address = try unsafe memory.withUnsafeReadableBytes(address: 70_000, byteCount: 1) { UInt(bitPattern: $0.baseAddress) }
         #expect(try flags(at: address).contains("dd") == isExcluded, "round \(round)")
         if isVirtual { try memory.unmap(address: 65536, byteCount: 65536) } else { memory.grow(by: 1) }
       }

@@ -1,6 +1,6 @@
 import Testing
 import WebAssembly
-@testable import WebAssemblyText
+import WebAssemblyText
 
 /// Printing in bounded memory, and names that a stranger chose.
 @Suite("Printing")
