@@ -83,19 +83,39 @@ TK_INLINE float tk_gelu_of(float x) {
 
 // MARK: Elementwise
 
+// An output may equal an input, which the compiler must assume of every store: written in place, the loops would run element by element
+// where it does (of x / (1 + e^-x) a quarter of the speed). So a block is computed beside its place, and stored when it is whole.
+enum { tk_element_block = 64 };
+
+/// o[i] = EXPRESSION of i, for 0 <= i < count.
+#define TK_ELEMENTWISE(EXPRESSION) \
+  for (ptrdiff_t first = 0; first < count; first += tk_element_block) { \
+    float block[tk_element_block]; \
+    if (count - first >= tk_element_block) { \
+      for (ptrdiff_t j = 0; j < tk_element_block; j++) { \
+        const ptrdiff_t i = first + j; \
+        block[j] = EXPRESSION; \
+      } \
+      memcpy(o + first, block, sizeof block); \
+    } else { \
+      for (ptrdiff_t i = first; i < count; i++) block[i - first] = EXPRESSION; \
+      memcpy(o + first, block, (size_t)(count - first) * sizeof *block); \
+    } \
+  }
+
 static void add(float *out, const float *a, const float *b, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *s = a, *t = b;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = s[i] + t[i];
+  TK_ELEMENTWISE(s[i] + t[i])
 }
 
 static void mul(float *out, const float *a, const float *b, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *s = a, *t = b;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = s[i] * t[i];
+  TK_ELEMENTWISE(s[i] * t[i])
 }
 
 static void scale(float *out, const float *x, ptrdiff_t count, float factor) {
   tk_f32 *o = out; const tk_f32 *s = x;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = s[i] * factor;
+  TK_ELEMENTWISE(s[i] * factor)
 }
 
 // Weights and biases of any type: 256 of them at a time as f32, the longest block.
@@ -126,27 +146,27 @@ static void add_bias(float *out, const float *x, const void *bias, uint32_t type
 
 static void silu(float *out, const float *x, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *s = x;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = tk_silu_of(s[i]);
+  TK_ELEMENTWISE(tk_silu_of(s[i]))
 }
 
 static void gelu(float *out, const float *x, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *s = x;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = tk_gelu_of(s[i]);
+  TK_ELEMENTWISE(tk_gelu_of(s[i]))
 }
 
 static void gelu_tanh(float *out, const float *x, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *s = x;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = tk_gelu_tanh_of(s[i]);
+  TK_ELEMENTWISE(tk_gelu_tanh_of(s[i]))
 }
 
 static void silu_mul(float *out, const float *gate, const float *up, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *g = gate, *u = up;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = tk_silu_of(g[i]) * u[i];
+  TK_ELEMENTWISE(tk_silu_of(g[i]) * u[i])
 }
 
 static void gelu_tanh_mul(float *out, const float *gate, const float *up, ptrdiff_t count) {
   tk_f32 *o = out; const tk_f32 *g = gate, *u = up;
-  for (ptrdiff_t i = 0; i < count; i++) o[i] = tk_gelu_tanh_of(g[i]) * u[i];
+  TK_ELEMENTWISE(tk_gelu_tanh_of(g[i]) * u[i])
 }
 
 // MARK: Normalisation
@@ -290,7 +310,8 @@ static void softmax(float *out, const float *x, ptrdiff_t rows, ptrdiff_t column
       for (; i < columns; i++) lanes[0] = s[i] > lanes[0] ? s[i] : lanes[0];
       for (int j = 0; j < 16; j++) maximum = lanes[j] > maximum ? lanes[j] : maximum;
     }
-    for (ptrdiff_t i = 0; i < columns; i++) o[i] = tk_exp(s[i] - maximum);
+    const ptrdiff_t count = columns;
+    TK_ELEMENTWISE(tk_exp(s[i] - maximum))
     {
 #pragma clang fp reassociate(on)
       for (ptrdiff_t i = 0; i < columns; i++) sum += o[i];
