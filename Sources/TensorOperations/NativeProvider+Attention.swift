@@ -12,10 +12,17 @@ package struct AttentionCut: Equatable, Sendable {
   /// A multiple of 32, the kernels' block, wherever a row is not extremely wide.
   package let positionsPerPart: Int
 
-  /// - Parameter positionCount: of the longest history.
-  package init(rows: Int, heads headCount: Int, keyValueHeads: Int, dimension: Int, positionCount: Int, isPlain: Bool) {
+  /// - Parameters:
+  ///   - positionCount: of the longest history.
+  ///   - headsAtOnce: query heads for which the kernels read keys and values once, when a row is done by itself.
+  package init(
+    rows: Int, heads headCount: Int, keyValueHeads: Int, dimension: Int, positionCount: Int, isPlain: Bool, headsAtOnce: Int = 2
+  ) {
     let countMax = isPlain ? PieceLimits.plainAttentionCount : PieceLimits.attentionCount
-    heads = HeadCut(groupSize: headCount / keyValueHeads, groupCount: keyValueHeads, dimension: dimension)
+    // Fewer rows than the kernels do together: a group of heads need not stay whole, and more units are shared more evenly.
+    heads = HeadCut(
+      groupSize: headCount / keyValueHeads, groupCount: keyValueHeads, dimension: dimension,
+      headsAtOnce: rows < 3 ? headsAtOnce : .max)
     // Keys and values of one position for one row: at most 2^21, because rows are limited.
     let unit = max(2 * heads.headsPerUnit * dimension, PieceLimits.scatteredPositionCount)
     // Rows of a sequence are faster together; a piece should still see a fair stretch of positions.
@@ -24,7 +31,7 @@ package struct AttentionCut: Equatable, Sendable {
     positionsPerPart = positions >= 32 ? positions / 32 * 32 : positions
     // Very small units together: taking a piece is not free.
     let cost = 2 * heads.headsPerUnit * dimension * rowsPerPiece * max(1, min(positionCount, positionsPerPart))
-    unitsPerPiece = heads.unitsPerGroup > 1 ? 1 : min(heads.unitCount, max(1, PieceLimits.sharedAttentionCount / cost))
+    unitsPerPiece = min(heads.unitCount, max(1, PieceLimits.sharedAttentionCount / cost))
   }
 
   /// Pieces along the heads.
@@ -48,7 +55,7 @@ extension NativeProvider {
     }
     let cut = AttentionCut(
       rows: rowCount, heads: heads, keyValueHeads: keyValueHeads, dimension: dimension, positionCount: longest,
-      isPlain: Int(tk_level()) == TK_LEVEL_PORTABLE)
+      isPlain: Int(tk_level()) == TK_LEVEL_PORTABLE, headsAtOnce: Int(tk_level()) == TK_LEVEL_AVX512 ? 4 : 2)
     job.step = .attention
     unsafe job.cache = cache
     unsafe job.workspace = nil

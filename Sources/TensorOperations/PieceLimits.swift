@@ -7,7 +7,9 @@ package enum PieceLimits {
   package static let productCount = 1 << 25
   /// Bytes of weights of a product: 8 a nanosecond.
   package static let weightByteCount = 1 << 23
-  /// The same two for levels without vector instructions of their own, and for slices too narrow for a tile.
+  /// Bytes of weights that are worth a piece: some 30 µs.
+  package static let streamByteCount = 1 << 19
+  /// Multiply-adds of a product at the level without vector instructions of its own.
   package static let plainProductCount = 1 << 21
   /// Multiply-adds of attention, keys and values together: 17 a nanosecond (measured: 22 to 28).
   package static let attentionCount = 1 << 24
@@ -25,7 +27,7 @@ package enum PieceLimits {
   /// Below, cutting costs more than it gains: 8 µs of work on elements, 4 of products, 3 of attention.
   package static let sharedElementCount = 1 << 15
   package static let sharedProductCount = 1 << 17
-  package static let sharedAttentionCount = 1 << 17
+  package static let sharedAttentionCount = 1 << 16
   /// More pieces for each thread would gain nothing.
   package static let piecesPerThread = 16
 
@@ -50,14 +52,15 @@ package struct HeadCut: Equatable, Sendable {
   /// Numbers of one position that a unit multiplies.
   private static let widthMax = 1 << 15
 
-  package init(groupSize: Int, groupCount: Int, dimension: Int) {
+  /// - Parameter headsAtOnce: no more in a unit.
+  package init(groupSize: Int, groupCount: Int, dimension: Int, headsAtOnce: Int) {
     self.groupSize = groupSize
-    headsPerUnit = min(groupSize, max(1, Self.widthMax / max(1, dimension)))
+    headsPerUnit = min(groupSize, headsAtOnce, max(1, Self.widthMax / max(1, dimension)))
     unitsPerGroup = ceiling(groupSize, headsPerUnit)
     unitCount = unitsPerGroup * groupCount
   }
 
-  /// The heads of some units: whole groups, or one unit.
+  /// The heads of some units that follow each other.
   package func heads(ofUnits units: Range<Int>) -> Range<Int> { first(of: units.lowerBound)..<first(of: units.upperBound) }
 
   private func first(of unit: Int) -> Int { unit / unitsPerGroup * groupSize + unit % unitsPerGroup * headsPerUnit }
