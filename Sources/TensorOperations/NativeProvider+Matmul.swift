@@ -30,10 +30,10 @@ package struct ProductCut: Equatable, Sendable {
     let most = longest >= tile ? longest / tile * tile : longest
     // 2^31 rows of 2^20 inputs and 2^31 columns do not fit a number.
     let isShared = threadCount > 1 && Double(rows) * Double(inputs) * Double(columnsOut) >= Double(PieceLimits.sharedProductCount)
-    // Few rows are read from memory, as long streams: pieces of up to half a megabyte, four for each thread.
-    let streamed = rows <= 4 ? min(columnsOut / (threadCount * 4), PieceLimits.streamByteCount / max(1, rowByteCount)) : 0
-    let wanted =
-      isShared ? max(tile, max(streamed, columnsOut / (threadCount * PieceLimits.piecesPerThread)) / tile * tile) : columnsOut
+    // Few rows are read from memory, as long streams: two pieces for each thread, of up to half a megabyte.
+    let streamed = rows <= 4 ? min(columnsOut / (threadCount * 2), PieceLimits.streamByteCount / max(1, rowByteCount)) : 0
+    let share = max(streamed, columnsOut / (threadCount * PieceLimits.piecesPerThread))
+    let wanted = isShared ? max(tile, ceiling(share, tile) * tile) : columnsOut
     columnsPerPiece = max(1, min(most, wanted, columnsOut))
     let rest = columnsOut % columnsPerPiece
     let isRestJoined = rest > 0 && rest < Self.tileMin && columnsPerPiece >= Self.tileMin && columnsOut > columnsPerPiece

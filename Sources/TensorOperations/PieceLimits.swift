@@ -24,9 +24,9 @@ package enum PieceLimits {
   package static let scatteredPositionCount = 1 << 10
   /// Bytes of quantised activations that are made at a time.
   package static let activationByteCount = 16 << 20
-  /// Below, cutting costs more than it gains: 8 µs of work on elements, 4 of products, 3 of attention.
+  /// Below, cutting costs more than it gains: 8 µs of work on elements, 3 of products (of one row, from memory) and of attention.
   package static let sharedElementCount = 1 << 15
-  package static let sharedProductCount = 1 << 17
+  package static let sharedProductCount = 1 << 16
   package static let sharedAttentionCount = 1 << 16
   /// More pieces for each thread would gain nothing.
   package static let piecesPerThread = 16
