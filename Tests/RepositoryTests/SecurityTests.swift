@@ -51,7 +51,7 @@ struct SecurityTests {
   /// A product, or a shift, of literals: `1 << 20`, `50_000`, `64 * 1024`.
   static func value(of expression: String) -> Double? {
     func literal(_ text: some StringProtocol) -> Double? {
-      Double(text.replacing("_", with: "").trimmingCharacters(in: .whitespaces))
+      Double(text.replacingOccurrences(of: "_", with: "").trimmingCharacters(in: .whitespaces))
     }
     let shift = expression.components(separatedBy: "<<")
     if shift.count == 2, let base = literal(shift[0]), let distance = literal(shift[1]) { return base * pow(2, distance) }
