@@ -21,7 +21,7 @@ import WasmRuntime
   let workspace: HostBuffer
   /// Written before the pool starts on it, and read by the pool's threads.
   var job = Job()
-  private var doPiece: WorkerPool.StoppableBody = { _, _ in false }
+  private var doPiece = WorkerPool.Work { _, _ in false }
 
   /// What is being done, and how it is cut into pieces. The operands are in the frame.
   @safe struct Job {
@@ -60,7 +60,7 @@ import WasmRuntime
     // SAFETY: pieces are done only inside `perform`, so while this object is in use. A thread of the pool may keep the closure
     // for a moment longer, but does not call it.
     let this = unsafe Shared(Unmanaged.passUnretained(self))
-    doPiece = { _, piece in unsafe this.pointer._withUnsafeGuaranteedRef { $0.perform(piece: piece) } }
+    doPiece = WorkerPool.Work { _, piece in unsafe this.pointer._withUnsafeGuaranteedRef { $0.perform(piece: piece) } }
   }
 
   /// Checks the arguments and executes one operation.

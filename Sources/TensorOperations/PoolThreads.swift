@@ -15,7 +15,7 @@ import Synchronization
   // Unchecked: the cells are atomic. A body is written by the caller that owns its slot, before it opens the slot's gate; a thread reads it
   // while it is registered there, or is the caller; it is written again when nobody is registered.
   private let cells: UnsafeMutablePointer<Atomic<UInt64>>
-  private let bodies: UnsafeMutablePointer<WorkerPool.StoppableBody?>
+  private let works: UnsafeMutablePointer<WorkerPool.Work?>
   private let threadCount: Int
   private let started = Atomic<Bool>(false)
 
@@ -28,16 +28,16 @@ import Synchronization
     // SAFETY: allocated and initialised here, of constant size; given back in deinit. Aligned to cache lines on all but unusual systems.
     unsafe cells = .allocate(capacity: Self.cellCount)
     for index in 0..<Self.cellCount { unsafe (cells + index).initialize(to: Atomic(0)) }
-    unsafe bodies = .allocate(capacity: PoolCell.slotCount)
-    unsafe bodies.initialize(repeating: nil, count: PoolCell.slotCount)
+    unsafe works = .allocate(capacity: PoolCell.slotCount)
+    unsafe works.initialize(repeating: nil, count: PoolCell.slotCount)
   }
 
   deinit {
     // SAFETY: every thread that touches them retains this.
     unsafe cells.deinitialize(count: Self.cellCount)
     unsafe cells.deallocate()
-    unsafe bodies.deinitialize(count: PoolCell.slotCount)
-    unsafe bodies.deallocate()
+    unsafe works.deinitialize(count: PoolCell.slotCount)
+    unsafe works.deallocate()
   }
 
   // MARK: Shared words
@@ -91,17 +91,17 @@ import Synchronization
   // MARK: Callers
 
   /// Does what a caller has to do. False where every slot is taken, and nothing was done.
-  func run(_ task: PoolCaller.Task, pieceCount: Int, _ body: WorkerPool.StoppableBody?) -> Bool {
+  func run(_ task: PoolCaller.Task, pieceCount: Int, _ work: WorkerPool.Work?) -> Bool {
     var machine = PoolCaller(task, pieceCount: UInt64(pieceCount), threadCount: threadCount)
     var patience = Patience(nanosecondsMax: Patience.forOthersPieces)
     while true {
       switch machine.step(self) {
       case .proceed: break
-      case .prepare(let slot): unsafe bodies[slot] = body
-      case .dispose(let slot): unsafe bodies[slot] = nil
+      case .prepare(let slot): unsafe works[slot] = work
+      case .dispose(let slot): unsafe works[slot] = nil
       case .perform(_, let piece):
-        guard let body else { preconditionFailure("a job has a body") }
-        if !body(0, Int(piece)) { machine.abandon() }
+        guard let work else { preconditionFailure("a job has a body") }
+        if !work.body(0, Int(piece)) { machine.abandon() }
       case .pause: if patience.isOver() { machine.sleep() }
       case .sleep(let cell, let value): sleep(cell, value)
       case .wake(let cell): wake(cell)
@@ -125,8 +125,8 @@ import Synchronization
       case .perform(let slot, let piece):
         isIdle = false
         // SAFETY: this thread is registered with the slot's job.
-        guard let body = unsafe bodies[slot] else { preconditionFailure("an open slot has a body") }
-        if !body(index, Int(piece)) { machine.abandon() }
+        guard let work = unsafe works[slot] else { preconditionFailure("an open slot has a body") }
+        if !work.body(index, Int(piece)) { machine.abandon() }
         turn.offer()
       case .pause:
         if !isIdle {

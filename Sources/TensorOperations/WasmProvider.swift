@@ -77,7 +77,7 @@ import WasmRuntime
   private let fuelSpent = Atomic<Int64>(0)
   /// Written before the pool starts on it, and read by the pool's threads.
   private var job = Job()
-  private var doPiece: WorkerPool.StoppableBody = { _, _ in false }
+  private var doPiece = WorkerPool.Work { _, _ in false }
 
   init(
     kernels: KernelModule, store: Store, memories: ProgramMemories, workers: WorkerPool, passes: TensorPasses,
@@ -101,7 +101,7 @@ import WasmRuntime
     // SAFETY: pieces are done only inside `perform`, so while this object is in use. A thread of the pool may keep the closure
     // for a moment longer, but does not call it.
     let this = unsafe UnretainedProvider(reference: Unmanaged.passUnretained(self))
-    doPiece = { worker, piece in unsafe this.reference._withUnsafeGuaranteedRef { $0.perform(piece, on: worker) } }
+    doPiece = WorkerPool.Work { worker, piece in unsafe this.reference._withUnsafeGuaranteedRef { $0.perform(piece, on: worker) } }
   }
 
   /// Executes one operation with the arguments of the model program's call.

@@ -21,6 +21,12 @@ public final class WorkerPool: Sendable {
   /// The same, where a job may end early: false when no further piece is to be begun.
   package typealias StoppableBody = @Sendable (_ worker: Int, _ piece: Int) -> Bool
 
+  /// A body that is made once and used for many jobs: a closure by itself would be wrapped, and so allocated, for each.
+  package final class Work: Sendable {
+    let body: StoppableBody
+    package init(_ body: @escaping StoppableBody) { self.body = body }
+  }
+
   /// Threads that work on a job, the caller included.
   public let threadCount: Int
   private let threads: PoolThreads
@@ -48,24 +54,29 @@ public final class WorkerPool: Sendable {
   /// threads may call it at once, and a body may call it again.
   /// - Parameter pieceCount: at most 2^62.
   public func run(pieceCount: Int, _ body: @escaping Body) {
-    runStoppable(pieceCount: pieceCount, isInPass: false) { worker, piece in
+    let work = Work { worker, piece in
       body(worker, piece)
       return true
     }
+    runStoppable(pieceCount: pieceCount, isInPass: false, work)
   }
 
-  /// The same, until `body` returns false: pieces that were begun are finished, no other is begun.
+  /// The same, until the body returns false: pieces that were begun are finished, no other is begun. Allocates nothing.
   /// - Parameters:
   ///   - isInPass: between this caller's `beginPass` and `endPass`.
-  ///   - body: escaping, because a worker may hold its reference for a moment after the last piece is done.
-  package func runStoppable(pieceCount: Int, isInPass: Bool, _ body: @escaping StoppableBody) {
+  ///   - work: a worker may hold its reference for a moment after the last piece is done.
+  package func runStoppable(pieceCount: Int, isInPass: Bool, _ work: Work) {
     precondition(pieceCount <= Self.pieceCountMax, "a job has at most 2^62 pieces")
     if pieceCount > 1, threadCount > 1 {
       startIfNeeded()
-      if threads.run(.job(isInPass: isInPass), pieceCount: pieceCount, body) { return }
+      if threads.run(.job(isInPass: isInPass), pieceCount: pieceCount, work) { return }
     }
     var piece = 0
-    while piece < pieceCount, body(0, piece) { piece += 1 }
+    while piece < pieceCount, work.body(0, piece) { piece += 1 }
+  }
+
+  package func runStoppable(pieceCount: Int, isInPass: Bool, _ body: @escaping StoppableBody) {
+    runStoppable(pieceCount: pieceCount, isInPass: isInPass, Work(body))
   }
 
   /// A caller will run many jobs with short breaks: workers wake, and stay awake. About 100 ns where they are awake.

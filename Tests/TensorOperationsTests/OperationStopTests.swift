@@ -22,11 +22,11 @@ struct OperationStopTests {
     _ = try bench.memories.cache.map(address: 0, byteCount: 64 * OperationBench.page, protection: .readWrite)
     let bases = try bench.scratch(bases: .init(repeating: 0, count: rows))
     let positions = try bench.scratch(ids: .init(repeating: position, count: rows))
-    let (q, out) = (try bench.scratch(.init(repeating: 1, count: rows)), try bench.output(rows))
+    let (q, out) = (try bench.scratch(.init(repeating: 1, count: 4 * rows)), try bench.output(4 * rows))
     return try bench.prepared(
       "attention",
       [
-        out.at, q.at, bases.at, positions.at, 0, 0, (1 << 20).n, (4 << 20).n, rows.n, 1, 1, 1, ElementType.f16.n, Float(1).f, 0,
+        out.at, q.at, bases.at, positions.at, 0, 0, (1 << 20).n, (8 << 20).n, rows.n, 1, 1, 4, ElementType.f16.n, Float(1).f, 0,
         Float(0).f,
       ])
   }

@@ -32,7 +32,8 @@ final class OperationTrial {
           attributes: MemoryAttributes(isVirtual: isVirtual)))
     }
     memories = ProgramMemories(
-      weights: try memory(isVirtual: false), cache: try memory(isVirtual: true), scratch: try memory(isVirtual: false))
+      weights: try memory(isVirtual: true), cache: try memory(isVirtual: true), scratch: try memory(isVirtual: false))
+    _ = try memories.weights.map(address: 0, byteCount: Self.byteCount, protection: .readWrite)
     // The last pages of the cache stay unmapped.
     _ = try memories.cache.map(address: 0, byteCount: Self.byteCount * 3 / 4, protection: .readWrite)
     store = Store(engine: engine)

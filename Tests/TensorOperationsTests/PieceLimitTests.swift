@@ -27,7 +27,7 @@ struct PieceLimitTests {
                 && (cut.rowsPerPiece == 1 || Double(cut.rowsPerPiece) * Double(longest) * Double(columnsIn) <= 2 * Double(limit))
                 && Double(longest) * Double(columnsIn) * 4 <= max(2 * Double(PieceLimits.weightByteCount), Double(columnsIn) * 4)
                 && Double(longest) * Double(columnsIn) <= max(2 * Double(limit), Double(columnsIn))
-                && Double(cut.rowsPerStep) * Double(columnsIn) * 1.5 <= max(Double(PieceLimits.activationByteCount), 16 * 1.5 * Double(columnsIn))
+                && cut.rowsPerStep * (columnsIn * 3 / 2) <= max(PieceLimits.activationByteCount, 16 * (columnsIn * 3 / 2))
               #expect(isRight, "\(rows) x \(columnsIn) x \(columnsOut), \(threadCount) threads, tiles of \(tile): \(cut)")
             }
           }
