@@ -245,7 +245,8 @@ final class OperationTrial {
     var expected = before
     let after = try memory.read(address: 0, byteCount: UInt64(before.count))
     for range in outputs {
-      let range = Int(range.lowerBound)..<min(before.count, Int(range.upperBound))
+      // What lies past the mapped part was refused, or is not there.
+      let range = min(before.count, Int(range.lowerBound))..<min(before.count, Int(range.upperBound))
       if !range.isEmpty { expected.replaceSubrange(range, with: after[range]) }
     }
     guard expected != after else { return }
