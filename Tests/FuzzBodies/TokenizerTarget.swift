@@ -28,6 +28,8 @@ extension FuzzTarget {
     let plain = try TokenizerChecks.check(tokenizer, text, unknownID: description.unknownID)
     // A vocabulary that spells every byte gives every text back.
     guard isComplete, !text.contains("\u{2581}"), !plain.contains(where: { tokenizer.kind(of: $0) == .unknown }) else { return }
+    // SentencePiece puts a space before each part between user-defined tokens, and only the first is taken away again.
+    if tokenizer.addsSpacePrefix, plain.contains(where: { tokenizer.kind(of: $0) == .userDefined }) { return }
     try promise(tokenizer.decode(plain, renderSpecial: true) == text, "encoding and decoding \(text.debugDescription) gives \(tokenizer.decode(plain).debugDescription)")
   }
 }
