@@ -15,5 +15,5 @@ int main(int count, char **arguments) {
   for (char **variable = environ; variable != NULL && *variable != NULL; variable++) show("variable", *variable);
   char buffer[100];
   printf("read %zd\n", read(0, buffer, sizeof buffer));
-  return fflush(stdout) == 0 ? 0 : 9;
+  return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 9;
 }
