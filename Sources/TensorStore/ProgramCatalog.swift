@@ -38,7 +38,7 @@ public enum ProgramCatalog {
     bytes.reserveCapacity(96 * tensors.count + 64 * metadata.entries.count)
     append(magic, &bytes)
     append(version, &bytes)
-    let values = metadata.entries.compactMap(encodeValue)
+    let values = metadata.entries.map(encodeValue)
     append(UInt32(values.count), &bytes)
     append(UInt32(tensors.count), &bytes)
     for value in values { bytes.append(contentsOf: value) }
@@ -53,8 +53,8 @@ public enum ProgramCatalog {
     return bytes
   }
 
-  /// One metadata entry; nil for an integer that no i64 holds.
-  private static func encodeValue(_ entry: TensorFileMetadata.Entry) -> [UInt8]? {
+  /// One metadata entry. An integer that no i64 holds goes as a float: a program that wants an integer can say what it found.
+  private static func encodeValue(_ entry: TensorFileMetadata.Entry) -> [UInt8] {
     var bytes: [UInt8] = []
     var key = entry.key
     var kind: UInt8
@@ -74,9 +74,13 @@ public enum ProgramCatalog {
       kind = 2
       append((entry.value.double ?? 0).bitPattern, &value)
     default:
-      guard let integer = entry.value.integer else { return nil }
-      kind = 1
-      append(UInt64(bitPattern: integer), &value)
+      if let integer = entry.value.integer {
+        kind = 1
+        append(UInt64(bitPattern: integer), &value)
+      } else {
+        kind = 2
+        append((entry.value.double ?? 0).bitPattern, &value)
+      }
     }
     append(string: key, &bytes)
     bytes.append(kind)

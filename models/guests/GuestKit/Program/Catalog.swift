@@ -63,22 +63,28 @@ struct Catalog {
     values.first { equals($0.key, key) }
   }
 
-  /// An integer (or bool, as 0 or 1) of the metadata, or nil.
+  /// An integer (or bool, as 0 or 1) of the metadata, or nil. One that this machine's integers do not hold is the next that they do.
   func integer(_ key: StaticString) -> Int? {
     guard let value = value(key), value.kind <= 1 else { return nil }
-    return Int(exactly: Int64(bitPattern: value.bits))
+    return Int(clamping: Int64(bitPattern: value.bits))
   }
 
-  /// An integer of the metadata in a range.
+  /// An integer of the metadata in a range; the default where there is no such key, not where it holds something else.
   func integer(_ key: StaticString, in range: ClosedRange<Int>, default standard: Int? = nil) throws(ProgramError) -> Int {
-    guard let found = integer(key) ?? standard else {
+    let found: Int64
+    if let value = value(key) {
+      guard value.kind <= 1 else { throw wrongKind("the integer ", key, value) }
+      found = Int64(bitPattern: value.bits)
+    } else if let standard {
+      found = Int64(standard)
+    } else {
       throw ProgramError {
         $0.append("metadata: expected the integer ")
         $0.append(key)
-        $0.append(", found none")
+        $0.append(", found no such key")
       }
     }
-    guard range.contains(found) else {
+    guard let small = Int(exactly: found), range.contains(small) else {
       throw ProgramError {
         $0.append("metadata: expected ")
         $0.append(key)
@@ -87,10 +93,20 @@ struct Catalog {
         $0.append(" to ")
         $0.append(range.upperBound)
         $0.append(", found ")
-        $0.append(found)
+        if found < 0 { $0.append("-") }
+        $0.append(unsigned: found.magnitude)
       }
     }
-    return found
+    return small
+  }
+
+  private func wrongKind(_ expected: StaticString, _ key: StaticString, _ value: Value) -> ProgramError {
+    ProgramError {
+      $0.append("metadata: expected ")
+      $0.append(expected)
+      $0.append(key)
+      $0.append(value.kind == 3 ? ", found a text" : ", found a number that is no integer of 64 bits")
+    }
   }
 
   /// A number of the metadata, or nil.
@@ -103,13 +119,28 @@ struct Catalog {
     }
   }
 
-  /// A finite number above zero of the metadata.
+  /// A finite number above zero of the metadata; the default where there is no such key, not where it holds something else.
   func positiveFloat(_ key: StaticString, default standard: Float? = nil) throws(ProgramError) -> Float {
-    guard let found = float(key) ?? standard, found > 0, found.isFinite else {
+    guard let value = value(key) else {
+      if let standard { return standard }
       throw ProgramError {
         $0.append("metadata: expected the number ")
         $0.append(key)
-        $0.append(" above zero, found none or another")
+        $0.append(", found no such key")
+      }
+    }
+    guard value.kind == 1 || value.kind == 2 else {
+      throw ProgramError {
+        $0.append("metadata: expected the number ")
+        $0.append(key)
+        $0.append(value.kind == 3 ? ", found a text" : ", found true or false")
+      }
+    }
+    guard let found = float(key), found > 0, found.isFinite else {
+      throw ProgramError {
+        $0.append("metadata: expected ")
+        $0.append(key)
+        $0.append(" above zero and finite, found another number")
       }
     }
     return found
