@@ -92,13 +92,15 @@ struct SessionBudgetTests {
 
   @Test("more log-probabilities than there are tokens are all there are", arguments: [Int.max, 1_000_000_000_000, 100_000])
   func logProbabilities(count: Int) throws {
-    let session = try TinyModel.session(try TinyModel.host())
+    let model = try TinyModel.host().openModel(at: TinyModel.folder)
+    let session = try model.makeSession()
     let request = GenerationRequest(promptTokens: [5, 6, 7], tokenCountMax: 2, topLogProbabilityCount: count)
     let result = try session.generate(request)
     let first = try #require(result.topLogProbabilities.first)
     #expect(first.count == session.vocabularySize)
     #expect(zip(first, first.dropFirst()).allSatisfy { $0.logit >= $1.logit })
-    let few = try session.generate(GenerationRequest(promptTokens: [5, 6, 7], tokenCountMax: 1, topLogProbabilityCount: 40))
+    // In another session: what is in the cache already is computed in a pass of another shape, and rounded otherwise.
+    let few = try model.makeSession().generate(GenerationRequest(promptTokens: [5, 6, 7], tokenCountMax: 1, topLogProbabilityCount: 40))
     #expect(few.topLogProbabilities[0] == Array(first.prefix(40)))
     #expect(abs(first.reduce(0) { $0 + exp($1.logprob) } - 1) < 1e-6)
   }
