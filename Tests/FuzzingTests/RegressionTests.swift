@@ -4,7 +4,9 @@ import Testing
 import _TestSupport
 
 /// Every target that fuzzers run, on what they once found and for a short while at random.
-@Suite("Fuzz targets")
+///
+/// One after another: a body may keep what it needs from input to input.
+@Suite("Fuzz targets", .serialized)
 struct RegressionTests {
   private static let names = FuzzTarget.all.map(\.name)
 
