@@ -17,7 +17,9 @@ extension Host {
     }
     let (bundle, weightsPath) = try Self.findWeights(at: path)
     let weights: WeightSet
-    do { weights = try store.weights(paths: [weightsPath], placement: options.weights.placement) } catch { throw BinderyError(error) }
+    let parts = try WeightParts.paths(of: weightsPath)
+    do { weights = try store.weights(paths: parts, placement: options.weights.placement) } catch { throw BinderyError(error) }
+    try WeightParts.requireAll(weights)
     let compiled: CompiledModule
     do { compiled = try CompiledModule(engine: engine, bytes: program) } catch {
       throw BinderyError(error, doing: "'\(name)' cannot be used as a program")
