@@ -156,7 +156,11 @@ struct ModuleParser {
     guard reader.remainingByteCount >= 4 else { throw WasmParseError("unexpected end", at: 4) }
     let version = try reader.fixed32()
     // The upper half says what the bytes are: 1 is a component.
-    if version >> 16 == 1 { throw .unsupported("component model", "this is a component; expected a core module", at: 4) }
+    if version >> 16 == 1 {
+      throw WasmParseError(
+        "unknown binary version: not supported: component model (this is a component; expected a core module)", at: 4,
+        reason: .unsupported)
+    }
     guard version == 1 else { throw WasmParseError("unknown binary version", at: 4) }
   }
 

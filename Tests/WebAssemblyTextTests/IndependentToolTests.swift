@@ -44,12 +44,34 @@ enum IndependentTool {
     return folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
   }
 
+  /// What the programs use, by wabt's names. A newer version has more under "all", and writes some of it unasked (compact
+  /// imports); one that has a feature always has no option to enable it.
+  private static let features = [
+    "threads", "simd", "relaxed-simd", "bulk-memory", "reference-types", "multi-value", "multi-memory", "memory64", "tail-call",
+    "extended-const", "sign-extension", "saturating-float-to-int",
+  ]
+
+  /// The options of this version that enable the features.
+  private static func featureOptions(of tool: String) throws -> [String] {
+    let process = Process()
+    process.executableURL = URL(filePath: tool)
+    process.arguments = ["--help"]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let help = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    let words = Set(help.split(whereSeparator: \.isWhitespace))
+    return features.map { "--enable-\($0)" }.filter { words.contains(Substring($0)) }
+  }
+
   /// Runs the command on a file and returns what it wrote.
   static func run(_ name: String, _ input: String, _ folder: TemporaryFolder) throws -> [UInt8] {
     let output = folder.url.appending(path: "theirs").path
     let process = Process()
-    process.executableURL = URL(filePath: try #require(find(name)))
-    process.arguments = ["--enable-all", input, "-o", output]
+    let tool = try #require(find(name))
+    process.executableURL = URL(filePath: tool)
+    process.arguments = try featureOptions(of: tool) + [input, "-o", output]
     try process.run()
     process.waitUntilExit()
     #expect(process.terminationStatus == 0, "\(name) refuses \(input)")
