@@ -179,7 +179,7 @@ public final class Memory: @unchecked Sendable {
   /// at least the minimum, and the maximum at most the one that is required.
   public func matches(_ required: MemoryType) -> Bool {
     guard type.addressType == required.addressType, type.isShared == required.isShared,
-      type.pageByteCountLog2 == required.pageByteCountLog2, type.attributes == required.attributes
+      type.pageByteCountLog2 == required.pageByteCountLog2, type.attributes.isEquivalent(to: required.attributes)
     else { return false }
     let sections = staticPageCount
     let minimum = required.limits.minimum.addingReportingOverflow(sections)

@@ -96,6 +96,12 @@ public struct MemoryAttributes: Hashable, Sendable {
 
   /// Whether `memory.map`, `memory.unmap` and `memory.protect` are allowed.
   public var isMappable: Bool { isVirtual || mappable != nil }
+
+  /// Whether memories of the two kinds are of one type: a static section of no pages is none, whether it is written or not.
+  public func isEquivalent(to other: Self) -> Bool {
+    noAccessPageCount == other.noAccessPageCount && readOnlyPageCount == other.readOnlyPageCount && isVirtual == other.isVirtual
+      && mappablePageCount == other.mappablePageCount
+  }
 }
 
 /// The type of a memory.

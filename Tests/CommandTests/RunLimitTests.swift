@@ -61,7 +61,9 @@ struct RunLimitTests {
     #expect(text.status == 124 || text.status == 0, "\(text.errors)")
     if text.status == 124 { #expect(!text.output.isEmpty && text.errors.contains("cancelled")) }
     let json = try BinderyExecutable.run(long + ["--timeout", "0.8", "--json"])
-    #expect(json.json?["finish_reason"] as? String == (json.status == 124 ? "cancelled" : "length"), "\(json.output)")
+    // Where it was not cut, the model came to an end of its own.
+    let reasons = json.status == 124 ? ["cancelled"] : ["stop", "length"]
+    #expect(reasons.contains(json.json?["finish_reason"] as? String ?? ""), "\(json.output)")
     #expect((json.json?["text"] as? String)?.isEmpty == false)
   }
 
@@ -73,7 +75,8 @@ struct RunLimitTests {
     let (allowed, _) = try run(HostileProgram(fields: memories), "--memory-limit", "900000000")
     #expect(allowed.status == 0, "\(allowed.errors)")
     let help = try BinderyExecutable.run(["help", "run"])
-    #expect(help.output.contains("all its memories, tables and buffers together"), "\(help.output)")
+    let words = help.output.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
+    #expect(words.contains("all its memories, tables and buffers together"), "\(help.output)")
   }
 
   @Test("an answer that reaches the memory limit is printed, and the status says that it is not whole")
@@ -119,10 +122,10 @@ struct RunLimitTests {
     try FileManager.default.copyItem(atPath: Repository.path("\(Self.model)/tiny-stories-1m.gguf").path, toPath: weights)
     let handle = try FileHandle(forWritingTo: URL(filePath: weights))
     try handle.truncate(atOffset: 400_000_000)
-    // Reads all of the file, again and again.
-    let program = HostileProgram(bodies: [
+    // Reads all of the file, again and again; between two rounds it calls the host, which looks whether pages were lost.
+    let program = HostileProgram(imports: #"(import "tensor" "scale" (func $scale (param i64 i64 i64 f32)))"#, bodies: [
       "forward":
-        "(loop $again (local.set $i (i64.const 0)) (loop $l (drop (i64.load $weights (local.get $i))) (local.set $i (i64.add (local.get $i) (i64.const 4096))) (br_if $l (i64.lt_u (local.get $i) (i64.const 390000000)))) (br $again)) (i64.const 1048576)"
+        "(loop $again (local.set $i (i64.const 0)) (loop $l (i64.store $scratch (i64.const 0) (i64.load $weights (local.get $i))) (local.set $i (i64.add (local.get $i) (i64.const 4096))) (br_if $l (i64.lt_u (local.get $i) (i64.const 390000000)))) (call $scale (i64.const 0) (i64.const 64) (i64.const 1) (f32.const 1)) (br $again)) (i64.const 1048576)"
     ])
     let text = try folder.write(Array(program.text.utf8), to: "reader.wat")
     let path = folder.url.appending(path: "reader.wasm").path

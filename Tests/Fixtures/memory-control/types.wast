@@ -4,16 +4,18 @@
 (module (memory 16 4096 (mappable 1024)))
 (module (memory 4 (pagesize 1) (noaccess 16)))
 (module (memory $a virtual 1 1) (memory $b 1) (memory $c 1 1 (readonly 1)))
-;; The order of attributes does not matter, their value 0 is their absence.
+;; The order of attributes does not matter; a static section may have no pages.
 (module (memory 2 64 (readonly 4) (noaccess 1)))
 (module (memory 1 (noaccess 0)))
-(module (memory virtual 1 1 (readonly 0)))
 
 (assert_invalid (module (memory virtual 1)) "virtual memory must have maximum")
 (assert_invalid (module (memory 1 (mappable 1))) "virtual memory must have maximum")
 (assert_invalid (module (memory virtual 1 1 (pagesize 1))) "virtual memory must have default page size")
 (assert_invalid (module (memory 1 1 (pagesize 1) (mappable 1))) "virtual memory must have default page size")
 (assert_invalid (module (memory virtual 1 1 (readonly 1))) "conflicting memory attributes")
+;; an attribute of value 0 is there all the same
+(assert_invalid (module (memory virtual 1 1 (readonly 0))) "conflicting memory attributes")
+(assert_invalid (module (memory 1 4 (mappable 0))) "mappable size must not exceed maximum")
 (assert_invalid (module (memory virtual 1 1 (noaccess 1))) "conflicting memory attributes")
 (assert_invalid (module (memory virtual 1 1 (mappable 1))) "conflicting memory attributes")
 (assert_invalid (module (memory 1 1 (mappable 1) (noaccess 1))) "conflicting memory attributes")
