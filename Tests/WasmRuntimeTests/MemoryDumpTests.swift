@@ -8,7 +8,8 @@ import WebAssembly
 struct MemoryDumpTests {
   /// The flags of the mapping that an address is in, as /proc/self/smaps has them.
   private func flags(at address: UInt) throws -> [Substring] {
-    let text = String(decoding: try Data(contentsOf: URL(filePath: "/proc/self/smaps")), as: UTF8.self)
+    let file = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/smaps"))
+    let text = String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
     var isInside = false
     for line in text.split(separator: "\n") {
       let range = line.prefix { $0 != " " }.split(separator: "-")

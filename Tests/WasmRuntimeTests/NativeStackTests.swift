@@ -163,7 +163,8 @@ struct NativeStackTests {
     if isVirtual { #expect(try memory.map(address: 0, byteCount: 16 << 16, protection: .readWrite)) }
     // SAFETY: the address is only compared.
     let base = unsafe try memory.withUnsafeReadableBytes(address: 0, byteCount: 1) { UInt(bitPattern: $0.baseAddress!) }
-    let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+    let file = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/maps"))
+    let maps = String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
     var (before, behind): (UInt, UInt) = (0, 0)
     for line in maps.split(separator: "\n") {
       let fields = line.split(separator: " ")
