@@ -125,10 +125,11 @@ HANDLER(bindery_cold_miss) {
 // Something asked the run to stop, or to look: the context's owner decides. The instruction runs again.
 HANDLER(bindery_cold_interrupt) {
   ENTER
-  if (bindery_context_interrupt_bits(cx) & BINDERY_INTERRUPT_SAFEPOINT)
-    bindery_context_clear_interrupt(cx, BINDERY_INTERRUPT_SAFEPOINT);
+  // What is cleared here is seen to once; the other bits stay until their owners take them back.
+  uint32_t once = bindery_context_interrupt_bits(cx) & (BINDERY_INTERRUPT_SAFEPOINT | BINDERY_INTERRUPT_LOST);
+  if (once != 0) bindery_context_clear_interrupt(cx, once);
   int32_t trap = 0;
-  OUTSIDE(cx, if (bindery_context_interrupt_bits(cx) != 0) trap = cx->interrupt_call(cx));
+  OUTSIDE(cx, if (((once & BINDERY_INTERRUPT_LOST) | bindery_context_interrupt_bits(cx)) != 0) trap = cx->interrupt_call(cx));
   if (trap != 0) STOP(trap);
   GO(0)
 }

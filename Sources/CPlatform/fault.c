@@ -31,7 +31,17 @@ struct bindery_fault_range {
   bindery_fault_range *next_free;  // Under the lock.
 };
 
+// An interrupt word of somebody who runs code over files. The list is kept as that of the pieces is.
+struct bindery_fault_listener {
+  uint32_t *word;  // NULL: not in use.
+  uint32_t bits;
+  bindery_fault_listener *next;       // Never changes once the listener is in the list.
+  bindery_fault_listener *next_free;  // Under the lock.
+};
+
 static piece *first_piece;
+static bindery_fault_listener *first_listener;
+static bindery_fault_listener *first_free_listener;
 static piece *first_free_piece;
 static bindery_fault_range *first_free_watch;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,6 +84,14 @@ static bool map_zeroes(const piece *piece, uintptr_t start, uintptr_t end, uintp
   return mmap((void *)(address & page_mask), (size_t)(~page_mask + 1), access, flags, -1, 0) != MAP_FAILED;
 }
 
+static void tell_listeners(void) {
+  bindery_fault_listener *listener = __atomic_load_n(&first_listener, __ATOMIC_ACQUIRE);
+  for (; listener; listener = listener->next) {
+    uint32_t *word = __atomic_load_n(&listener->word, __ATOMIC_SEQ_CST);
+    if (word) __atomic_fetch_or(word, listener->bits, __ATOMIC_SEQ_CST);
+  }
+}
+
 /// Whether the address was that of a lost page, which is readable now.
 static bool replace_lost_page(uintptr_t address) {
   bool is_ours = false;
@@ -85,6 +103,7 @@ static bool replace_lost_page(uintptr_t address) {
     // First the news, then the zeroes: who has read a zero finds out at its next check.
     __atomic_store_n(&piece->watch->is_lost, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&lost_page_count, 1, __ATOMIC_SEQ_CST);
+    tell_listeners();
     // Pieces overlap where pages could not be replaced and another file was bound there: all of them are told.
     if (map_zeroes(piece, start, end, address)) is_ours = true;
   }
@@ -223,6 +242,30 @@ void bindery_fault_range_unregister(bindery_fault_range *watch) {
   free_empty_pieces(watch);
   watch->next_free = first_free_watch;
   first_free_watch = watch;
+  pthread_mutex_unlock(&lock);
+}
+
+bindery_fault_listener *bindery_fault_listener_register(uint32_t *word, uint32_t bits) {
+  pthread_mutex_lock(&lock);
+  bindery_fault_listener *listener = first_free_listener;
+  if (listener != NULL) {
+    first_free_listener = listener->next_free;
+    listener->bits = bits;
+    __atomic_store_n(&listener->word, word, __ATOMIC_SEQ_CST);
+  } else if ((listener = calloc(1, sizeof *listener)) != NULL) {
+    *listener = (bindery_fault_listener){.word = word, .bits = bits, .next = first_listener};
+    __atomic_store_n(&first_listener, listener, __ATOMIC_RELEASE);
+  }
+  pthread_mutex_unlock(&lock);
+  return listener;
+}
+
+void bindery_fault_listener_unregister(bindery_fault_listener *listener) {
+  pthread_mutex_lock(&lock);
+  __atomic_store_n(&listener->word, NULL, __ATOMIC_SEQ_CST);
+  retire();
+  listener->next_free = first_free_listener;
+  first_free_listener = listener;
   pthread_mutex_unlock(&lock);
 }
 

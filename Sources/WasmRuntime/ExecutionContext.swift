@@ -33,6 +33,8 @@ final class ExecutionContext: @unchecked Sendable {
   private let frameCountMax: Int
   /// Taken at the first run.
   private var stacks: StackPool.Stacks?
+  /// By which the interrupt word learns of lost pages. From the first run on.
+  private var faultListener: OpaquePointer?
 
   init(engine: Engine, budget: ResourceBudget) {
     let configuration = engine.configuration
@@ -53,6 +55,7 @@ final class ExecutionContext: @unchecked Sendable {
 
   deinit {
     // SAFETY: nobody runs: the store is gone, and a handle only touches the interrupt word while it retains this.
+    if let faultListener = unsafe faultListener { unsafe bindery_fault_listener_unregister(faultListener) }
     if let stacks {
       budget.credit(UInt64(slotByteCount + frameByteCount), to: .stacks)
       StackPool.shared.give(stacks, usedSlotByteCount: slotByteCount, usedFrameByteCount: frameByteCount)
@@ -148,6 +151,11 @@ final class ExecutionContext: @unchecked Sendable {
   /// Before the first run.
   func takeStacks() throws(WasmError) {
     guard stacks == nil else { return }
+    // SAFETY: the word lives until deinit, which ends the listening first.
+    if unsafe faultListener == nil {
+      unsafe faultListener = bindery_fault_listener_register(&pointer.pointee.interrupt, UInt32(BINDERY_INTERRUPT_LOST))
+      guard unsafe faultListener != nil else { throw .limit("the stacks of a store: there is no memory") }
+    }
     do {
       let stacks = try StackPool.shared.take(slotByteCount: slotByteCountMax, frameCount: frameCountMax)
       // SAFETY: the stacks are this object's until deinit; none of them may be used yet.

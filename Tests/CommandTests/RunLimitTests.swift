@@ -79,12 +79,10 @@ struct RunLimitTests {
     #expect(words.contains("all its memories, tables and buffers together"), "\(help.output)")
   }
 
-  @Test(
-    "an answer that reaches the memory limit is printed, and the status says that it is not whole",
-    .disabled("not understood yet: none of the limits that it tries ended an answer early"))
+  @Test("an answer that reaches the memory limit is printed, and the status says that it is not whole")
   func longAnswer() throws {
     // As much as the beginning takes, found by trying: the first limit under which something is generated, but not all.
-    for limit in stride(from: 3_000_000, through: 30_000_000, by: 500_000) {
+    for limit in stride(from: 400_000, through: 1_000_000, by: 50_000) {
       let result = try BinderyExecutable.run([
         "run", Self.model, "--prompt", "Once", "--max-tokens", "450", "--temperature", "1.5", "--repeat-penalty", "1.3", "--seed", "5", "--json",
         "--memory-limit", "\(limit)",
@@ -119,16 +117,16 @@ struct RunLimitTests {
   }
 
   @Test("a weight file that is cut while a program reads it: status 1, the file's name, and no crash",
-    .disabled("known fault: loops of the interpreter do not look for lost pages, the program goes on until its deadline"), arguments: ["native", "wasm"], ["1", "2"])
+    arguments: ["native", "wasm"], ["1", "2"])
   func lostWeights(kernels: String, threads: String) throws {
     let weights = folder.url.appending(path: "weights.gguf").path
     try FileManager.default.copyItem(atPath: Repository.path("\(Self.model)/tiny-stories-1m.gguf").path, toPath: weights)
     let handle = try FileHandle(forWritingTo: URL(filePath: weights))
     try handle.truncate(atOffset: 400_000_000)
-    // Reads all of the file, again and again; between two rounds it calls the host, which looks whether pages were lost.
-    let program = HostileProgram(imports: #"(import "tensor" "scale" (func $scale (param i64 i64 i64 f32)))"#, bodies: [
+    // Reads all of the file, again and again, without a call.
+    let program = HostileProgram(bodies: [
       "forward":
-        "(loop $again (local.set $i (i64.const 0)) (loop $l (i64.store $scratch (i64.const 0) (i64.load $weights (local.get $i))) (local.set $i (i64.add (local.get $i) (i64.const 4096))) (br_if $l (i64.lt_u (local.get $i) (i64.const 390000000)))) (call $scale (i64.const 0) (i64.const 64) (i64.const 1) (f32.const 1)) (br $again)) (i64.const 1048576)"
+        "(loop $again (local.set $i (i64.const 0)) (loop $l (i64.store $scratch (i64.const 0) (i64.load $weights (local.get $i))) (local.set $i (i64.add (local.get $i) (i64.const 4096))) (br_if $l (i64.lt_u (local.get $i) (i64.const 390000000)))) (br $again)) (i64.const 1048576)"
     ])
     let text = try folder.write(Array(program.text.utf8), to: "reader.wat")
     let path = folder.url.appending(path: "reader.wasm").path

@@ -121,6 +121,8 @@ enum {
   BINDERY_INTERRUPT_SAFEPOINT = 4,
   /// Asks for a look at the clock at every safepoint: where no other thread can watch it.
   BINDERY_INTERRUPT_CLOCK = 8,
+  /// Asks for a look at the memories: a page of some file was lost.
+  BINDERY_INTERRUPT_LOST = 16,
 };
 
 /// One thread of execution: the stacks, the flags it polls, and where it stopped.

@@ -32,9 +32,19 @@ void bindery_fault_range_unregister(bindery_fault_range *range);
 /// True once a page of the range has been lost.
 bool bindery_fault_range_is_lost(const bindery_fault_range *range);
 
-/// The number of losses in this process so far: faults on pages of files that are gone. An interpreter that may read bound memory compares it at its safepoints
-/// (call, loop back-edge, return to the host) with the value it saw on entry: equal means that nothing was lost. If it
-/// differs, `Memory.isLost` of each of its memories tells whether the trap `host mapping was lost` is due.
+/// Somebody who runs code over files, and looks at an interrupt word from time to time.
+typedef struct bindery_fault_listener bindery_fault_listener;
+
+/// From now on every loss in this process sets the bits in the word, atomically, before the first zero can be read.
+/// NULL if there is no memory for it.
+bindery_fault_listener *bindery_fault_listener_register(uint32_t *word, uint32_t bits);
+
+/// On return nobody touches the word any more.
+void bindery_fault_listener_unregister(bindery_fault_listener *listener);
+
+/// The number of losses in this process so far: faults on pages of files that are gone. An interpreter compares it with the value
+/// it saw on entry where a call returns to it or to the host, and when its interrupt word says so: equal means that nothing was
+/// lost. If it differs, `Memory.isLost` of each of its memories tells whether the trap `host mapping was lost` is due.
 /// Lives at a fixed address for the life of the process, so that generated code can keep a pointer to it; read it relaxed.
 const uint32_t *bindery_lost_page_count_pointer(void);
 
