@@ -53,8 +53,10 @@ public struct AddressReservation: ~Copyable, @unchecked Sendable {
   public static let largePageByteCount = 2 << 20
 
   /// Reserves `byteCount` bytes, rounded up to host pages. Large reservations start on a multiple of `largePageByteCount`.
+  /// - Parameter isExcludedFromDumps: advises `notDumped` for all of it, with what alignment left over before and behind: neighbours of
+  ///   this kind without access are one mapping then. A system that refuses leaves them in dumps.
   /// - Throws: `.reserve` if the system does not give that much address space.
-  public init(byteCount: Int) throws(VirtualMemoryError) {
+  public init(byteCount: Int, isExcludedFromDumps: Bool = false) throws(VirtualMemoryError) {
     let page = hostPageByteCount
     let (padded, overflow) = byteCount.addingReportingOverflow(page - 1)
     guard byteCount >= 0, !overflow else {
@@ -74,6 +76,9 @@ public struct AddressReservation: ~Copyable, @unchecked Sendable {
     self.byteCount = rounded
     unsafe self.mapping = unsafe start
     self.mappingByteCount = total
+    var isTaken = false
+    // SAFETY: the range is the one just reserved.
+    if isExcludedFromDumps { _ = unsafe bindery_pages_advise(start, total, MemoryAdvice.notDumped.rawValue, &isTaken) }
   }
 
   deinit {

@@ -24,10 +24,10 @@ struct GuardedReservation: ~Copyable {
 
   init(byteCount: Int, isExcludedFromDumps: Bool = false) throws(VirtualMemoryError) {
     self.isExcludedFromDumps = isExcludedFromDumps
-    whole = try AddressReservation(byteCount: Self.leadingByteCount + byteCount + Self.trailingByteCount)
+    whole = try AddressReservation(
+      byteCount: Self.leadingByteCount + byteCount + Self.trailingByteCount, isExcludedFromDumps: isExcludedFromDumps)
     // SAFETY: inside the reservation. Its start is a multiple of the large page, and so is what leads.
     unsafe base = unsafe whole.base + Self.leadingByteCount
-    if isExcludedFromDumps { _ = try? whole.advise(.notDumped, at: 0, byteCount: whole.byteCount) }
   }
 
   /// Why there were no addresses, and what to do.
