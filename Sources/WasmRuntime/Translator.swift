@@ -159,7 +159,7 @@ struct FunctionTranslator: ~Copyable {
     if needsEntry { words[wordStart + 1] |= UInt64(constants.count) << 48 }
     let constantStart = allConstants.count
     if allConstants.capacity - constantStart < constants.count {
-      let capacity = max(64, 2 * allConstants.capacity)
+      let capacity = max(64, 2 * allConstants.capacity, constantStart + constants.count)
       guard context.work.charge.take((capacity - allConstants.capacity) * MemoryLayout<V128Bits>.stride),
         allConstants.reserve(capacity)
       else { throw context.work.outOfMemory() }
