@@ -15,7 +15,8 @@ struct CachePlane {
   @inline(__always)
   func address(base: UInt64, position: Int) -> UInt64 {
     let chunk = UInt64(position / chunkPositions), index = UInt64(position % chunkPositions)
-    return base &+ chunk &* chunkStride &+ offset &+ index &* positionByteCount
+    // A place past the last address is no place: the sum traps.
+    return base + chunk * chunkStride + offset + index * positionByteCount
   }
 }
 
@@ -105,7 +106,7 @@ public func attention_slice(
   guard keyValueHeadCount > 0, headTotal % keyValueHeadCount == 0 else {
     misuse("attention: heads are no multiple of the key/value heads,", keyValueHeads)
   }
-  guard dimension > 0, dimension % 4 == 0 else { misuse("attention: head dimension is no multiple of 4:", headDimension) }
+  guard dimension > 0 else { misuse("attention: heads without elements; head dimension:", headDimension) }
   guard rowEnd <= rowTotal, headEnd <= headTotal else {
     misuse("attention_slice: slice ends past the last row or head; heads:", heads)
   }
@@ -130,7 +131,10 @@ public func attention_slice(
     var head = firstHead
     while head < headEnd {
       var groupEnd = min(headEnd, (head / pass.headsPerGroup + 1) * pass.headsPerGroup)
-      if end == row + 1, pass.isHalf, pass.dimension % 16 == 0 {
+      if pass.dimension % 4 != 0 {
+        groupEnd = head + 1
+        for row in row..<end { pass.runElements(base: UInt64(bitPattern: base), row: row, head: head) }
+      } else if end == row + 1, pass.isHalf, pass.dimension % 16 == 0 {
         groupEnd = min(groupEnd, head + 4)
         pass.runSingleRow(base: UInt64(bitPattern: base), row: row, heads: head..<groupEnd)
       } else {

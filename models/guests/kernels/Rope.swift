@@ -32,13 +32,17 @@ enum RotationTable {
     if line.load(as: SIMD4<UInt32>.self) == key { return UnsafeRawPointer(line + 16) }
     let step = ScalarMath.logarithm(Double(base)) / Double(pairCount)
     for pair in 0..<pairCount {
-      let angle = Double(position) * Double(scale) * ScalarMath.exponential(-Double(pair) * step)
-      let (sine, cosine) = ScalarMath.sineAndCosine(angle)
+      let (sine, cosine) = rotation(position, scale, pair: pair, step: step)
       line.storeBytes(of: Float(cosine), toByteOffset: 16 + 4 * pair, as: Float.self)
       line.storeBytes(of: Float(sine), toByteOffset: 16 + 4 * (pairCount + pair), as: Float.self)
     }
     line.storeBytes(of: key, as: SIMD4<UInt32>.self)
     return UnsafeRawPointer(line + 16)
+  }
+
+  /// `step`: the logarithm of the base, by the number of pairs.
+  static func rotation(_ position: Int32, _ scale: Float, pair: Int, step: Double) -> (sine: Double, cosine: Double) {
+    ScalarMath.sineAndCosine(Double(position) * Double(scale) * ScalarMath.exponential(-Double(pair) * step))
   }
 }
 
@@ -50,12 +54,16 @@ public func rope(
 ) {
   let headCount = count(heads), headDimension = count(headDimension), ropeDimension = count(ropeDimension)
   guard mode == 0 || mode == 1 else { misuse("rope: unknown mode", mode) }
-  guard ropeDimension % 2 == 0, ropeDimension <= headDimension, ropeDimension <= 2 * RotationTable.pairCountMax else {
-    misuse("rope: dimension is odd, larger than the head or than 512:", Int32(ropeDimension))
+  guard ropeDimension % 2 == 0, ropeDimension <= headDimension else {
+    misuse("rope: dimension is odd, or larger than the head:", Int32(ropeDimension))
   }
   guard base.isFinite, base >= 1, scale.isFinite else { misuse("rope: base is below 1 or not finite; mode", mode) }
   let pairCount = ropeDimension / 2
   guard pairCount > 0 else { return }
+  guard pairCount <= RotationTable.pairCountMax else {
+    return rotateWithoutTable(
+      x, positions, rows: count(rows), heads: headCount, headDimension, pairCount, base: base, scale: scale, isAdjacent: mode == 0)
+  }
   RotationTable.use(pairCount: pairCount)
   var address = x
   for row in 0..<count(rows) {
@@ -68,6 +76,29 @@ public func rope(
         rotateHalves(address, table, pairCount)
       }
       address &+= 4 &* UInt64(headDimension)
+    }
+  }
+}
+
+/// The same for more pairs than lines of the table have: no known model has so many.
+private func rotateWithoutTable(
+  _ x: UInt64, _ positions: UInt64, rows: Int, heads: Int, _ headDimension: Int, _ pairCount: Int, base: Float, scale: Float,
+  isAdjacent: Bool
+) {
+  let step = ScalarMath.logarithm(Double(base)) / Double(pairCount)
+  let pairByteCount: UInt64 = isAdjacent ? 8 : 4, distance = isAdjacent ? 4 : 4 &* UInt64(pairCount)
+  for row in 0..<rows {
+    let position = scratch_i32_load(positions &+ 4 &* UInt64(row))
+    for pair in 0..<pairCount {
+      let rotation = RotationTable.rotation(position, scale, pair: pair, step: step)
+      let sine = Float(rotation.sine), cosine = Float(rotation.cosine)
+      var address = x &+ 4 &* UInt64(row) &* UInt64(heads) &* UInt64(headDimension) &+ pairByteCount &* UInt64(pair)
+      for _ in 0..<heads {
+        let a = scratch_f32_load(address), b = scratch_f32_load(address &+ distance)
+        scratch_f32_store(address, a * cosine - b * sine)
+        scratch_f32_store(address &+ distance, b * cosine + a * sine)
+        address &+= 4 &* UInt64(headDimension)
+      }
     }
   }
 }
