@@ -68,6 +68,12 @@ package enum NativeKernels {
     out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, prepared: UnsafeRawPointer?, weights: UnsafeRawPointer,
     type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, first: Int, count: Int
   ) {
+    if columnsIn == 0 {
+      // A sum of nothing. The kernels expect a block at least.
+      // SAFETY: as below.
+      for row in 0..<rows { unsafe (out + row * columnsOut + first).update(repeating: 0, count: count) }
+      return
+    }
     #if OpenBLAS
       let addressBits = UInt(bitPattern: out) | UInt(bitPattern: x) | UInt(bitPattern: weights)
       if addressBits % 4 == 0, isForOpenBLAS(type: type, rows: rows, columnsIn: columnsIn, columnsOut: columnsOut, count: count) {
@@ -103,10 +109,16 @@ package enum NativeKernels {
       }
     }
 
-    private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {
-      type == UInt32(TK_TYPE_F32) && rows >= openBLASRowCountMin && count >= 16 && columnsIn >= 16
-        && max(rows, columnsIn, columnsOut) <= Int(Int32.max) && bindery_openblas_is_available()
+    /// OpenBLAS rounds by the shape that it is given, so products that it may do are cut alike whatever the number of threads.
+    static func mayUseOpenBLAS(type: UInt32, rows: Int) -> Bool {
+      type == UInt32(TK_TYPE_F32) && rows >= openBLASRowCountMin && bindery_openblas_is_available()
     }
+
+    private static func isForOpenBLAS(type: UInt32, rows: Int, columnsIn: Int, columnsOut: Int, count: Int) -> Bool {
+      mayUseOpenBLAS(type: type, rows: rows) && count >= 16 && columnsIn >= 16 && max(rows, columnsIn, columnsOut) <= Int(Int32.max)
+    }
+  #else
+    static func mayUseOpenBLAS(type: UInt32, rows: Int) -> Bool { false }
   #endif
 
   /// OpenBLAS starts a thread for each processor when it is loaded, and they spin for a tenth of a second. This keeps it from that, unless the

@@ -60,7 +60,7 @@ extension NativeProvider {
       rows: rowCount, columnsIn: columnsIn, columnsOut: columnsOut,
       rowByteCount: ElementType(rawValue: type)?.rowByteCount(elementCount: columnsIn) ?? 0, activationByteCount: activationByteCount,
       tile: NativeKernels.matmulSliceGranularity(type: type, rows: rowCount), isPlain: Int(tk_level()) == TK_LEVEL_PORTABLE,
-      threadCount: workers.threadCount)
+      threadCount: NativeKernels.mayUseOpenBLAS(type: type, rows: rowCount) ? 4 : workers.threadCount)
     unsafe job.workspace = nil
     if activationByteCount > 0 { unsafe job.workspace = try reserveWorkspace(activationByteCount * cut.rowsPerStep, plan) }
     job.product = cut

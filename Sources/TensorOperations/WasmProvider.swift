@@ -145,7 +145,8 @@ import WasmRuntime
       job.countPerPiece = 8
       job.groupCount = keyValueHeads
       job.headsPerPiece = heads / keyValueHeads
-      try run((job.count + job.countPerPiece - 1) / job.countPerPiece * keyValueHeads)
+      // No rows, or fewer: the kernel has a look at the arguments still.
+      try run(max(1, (job.count + job.countPerPiece - 1) / job.countPerPiece * keyValueHeads))
     }
   }
 

@@ -194,6 +194,27 @@ struct OperationCall {
 
   // MARK: What may be written
 
+  /// Whether something that is read lies in an output: what comes out depends on the order of things then.
+  var readsOutputs: Bool {
+    operation.parameters.contains { parameter in
+      guard case .operand(let operand) = parameter.kind, operand.access == .read else { return false }
+      let start = number(parameter.name)
+      let (end, overflow) = start.addingReportingOverflow(byteCount(operand))
+      return outputs.contains { $0.memory == operand.memory && $0.range.lowerBound < (overflow ? .max : end) && start < $0.range.upperBound }
+    }
+  }
+
+  /// Whether bases and positions are what was meant to be written: all of them fit, and none lies over another.
+  var knowsOutputs: Bool {
+    let ranges = writes.map { write in
+      let (end, overflow) = write.address.addingReportingOverflow(UInt64(write.bytes.count))
+      return write.address..<(overflow ? .max : end)
+    }
+    return ranges.indices.allSatisfy { index in
+      ranges[index].upperBound <= OperationMemorySet.byteCount(.scratch) && !ranges[..<index].contains { $0.overlaps(ranges[index]) }
+    }
+  }
+
   private mutating func collectOutputs() {
     for parameter in operation.parameters {
       guard case .operand(let operand) = parameter.kind, operand.access != .read else { continue }

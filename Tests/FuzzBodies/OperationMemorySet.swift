@@ -14,8 +14,9 @@ final class OperationMemorySet {
 
   let provider: Provider
   let memories: ProgramMemories
-  private let store: Store
-  private let imports: Imports
+  private let workers: WorkerPool
+  private var store: Store
+  private var imports: Imports
   /// What the memories held when it was compared last.
   private var copies: [TensorOperation.MemoryName: [UInt8]] = [:]
   private var protections = [PageProtection](repeating: .readWrite, count: 7)
@@ -55,14 +56,21 @@ final class OperationMemorySet {
         preconditionFailure("the system has seven pages")
       }
     }
-    guard let kernels = Self.kernels else { preconditionFailure("this build has no kernel module") }
-    store = Store(engine: kernels.engine)
+    workers = WorkerPool(threadCount: provider == .nativeOnThreads || provider == .wasmOnThreads ? 3 : 1)
+    (store, imports) = try Self.instantiate(provider, memories, workers)
+    for name in TensorOperation.MemoryName.allCases { copies[name] = Array(Self.pattern.prefix(Int(Self.byteCount(name)))) }
+  }
+
+  private static func instantiate(
+    _ provider: Provider, _ memories: ProgramMemories, _ workers: WorkerPool
+  ) throws -> (Store, Imports) {
+    guard let kernels else { preconditionFailure("this build has no kernel module") }
+    let store = Store(engine: kernels.engine)
     var imports = Imports()
     try TensorModule.define(
       in: &imports, store: store, memories: memories, provider: provider.isNative ? .native : .wasm(try KernelModule(kernels)),
-      workers: WorkerPool(threadCount: provider == .nativeOnThreads || provider == .wasmOnThreads ? 3 : 1))
-    self.imports = imports
-    for name in TensorOperation.MemoryName.allCases { copies[name] = Array(Self.pattern.prefix(Int(Self.byteCount(name)))) }
+      workers: workers)
+    return (store, imports)
   }
 
   // MARK: Contents
@@ -191,10 +199,12 @@ final class OperationMemorySet {
       try function(values)
       return .done
     } catch {
+      // Kernels of the sandbox that were stopped in the middle are not used again, as in the product: their stack is where they left it.
+      if !provider.isNative, let renewed = try? Self.instantiate(provider, memories, workers) { (store, imports) = renewed }
       guard case .trap(let trap) = error else { return .refused("\(error)") }
       switch trap.kind {
       case .deadlineExceeded, .cancelled: return .stopped
-      default: return .refused(trap.message)
+      default: return .refused(provider.isNative ? trap.message : "\(trap)")
       }
     }
   }

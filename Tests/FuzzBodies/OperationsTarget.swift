@@ -64,11 +64,11 @@ enum OperationPairs {
       // The kernels of the sandbox take fewer shapes, and find some misuse of their own accord only.
       // Several lanes are not asked at all where there is nothing to do.
       let isEmpty = call.outputs.allSatisfy(\.range.isEmpty)
-      // They may also read behind the end of a row that no vector divides: at the end of a memory that is a trap, inside the sandbox.
-      let isTrapInSandbox = !first.provider.isNative && reason.contains("out of bounds memory access")
-      try promise(!isSameKind || isTrapInSandbox || (isEmpty && !first.provider.isNative), "\(what): one of \(first.provider) and \(second.provider) refuses it: \(reason)")
+      try promise(!isSameKind || (isEmpty && !first.provider.isNative), "\(what): one of \(first.provider) and \(second.provider) refuses it: \(reason)")
       return
     }
+    // Native kernels refuse such calls where it matters, those of the sandbox do as the guest says.
+    if call.readsOutputs, !first.provider.isNative || !second.provider.isNative { return }
     for output in call.outputs {
       let (found, expected) = (bytes(first, output), bytes(second, output))
       if found == expected { continue }
@@ -78,8 +78,13 @@ enum OperationPairs {
       let error = normalizedError(floats(found), floats(expected))
       try promise(
         error <= max(1e-6, call.operation.tolerance.normalizedSquaredErrorMax * 20),
-        "\(what): \(first.provider) and \(second.provider) differ by \(error)")
+        "\(what): \(first.provider) and \(second.provider) differ by \(error)\(firstDifference(floats(found), floats(expected)))")
     }
+  }
+
+  private static func firstDifference(_ found: [Float], _ expected: [Float]) -> String {
+    guard let index = zip(found, expected).enumerated().first(where: { !(abs($1.0 - $1.1) <= 1e-3 * abs($1.1)) })?.offset else { return "" }
+    return ": element \(index) of \(found.count) is \(found[index]) and \(expected[index])"
   }
 
   /// Calls, and checks that nothing was written but the outputs, and nothing at all where native kernels refused.
@@ -93,7 +98,7 @@ enum OperationPairs {
     try promise(time < .seconds(6), "\(what): \(set.provider) took \(time), with two seconds to do it")
     var outputs = call.outputs
     if case .refused = outcome, set.provider.isNative { outputs = [] }
-    if let (memory, address) = set.unexpectedChange(outputs) {
+    if let (memory, address) = set.unexpectedChange(outputs), set.provider.isNative || call.knowsOutputs {
       throw BrokenPromise("\(what): \(set.provider) (\(outcome)) has written byte \(address) of memory \(memory.rawValue), which is no output")
     }
     return outcome
@@ -113,6 +118,8 @@ enum OperationPairs {
   /// Σ(a - b)² over Σ b²; 0 where there is nothing to compare: numbers that are not finite, or so few that sums may cancel.
   private static func normalizedError(_ a: [Float], _ b: [Float]) -> Double {
     guard a.count >= 8, a.allSatisfy({ $0.isFinite && abs($0) < 1e15 }), b.allSatisfy({ $0.isFinite && abs($0) < 1e15 }) else { return 0 }
+    // Activations of next to nothing are quantised to nothing by some kernels.
+    guard a.contains(where: { abs($0) > 1e-20 }) || b.contains(where: { abs($0) > 1e-20 }) else { return 0 }
     return KernelTolerance.normalizedSquaredError(of: a, against: b)
   }
 }
