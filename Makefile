@@ -56,7 +56,9 @@ run: fetch
 
 # One test after another: many of them set deadlines, start processes or use every core themselves.
 test: fetch
-	swift test $(FLAGS) --no-parallel
+	@mkdir -p .build; set -o pipefail; \
+	swift test $(FLAGS) --no-parallel 2>&1 | tee .build/test.log \
+	  || { echo; echo "What failed (all of the output: .build/test.log):"; grep -aE '✘|error:|^/.*warning:' .build/test.log | tail -100; exit 1; }
 
 MINUTES ?= 5
 
