@@ -104,8 +104,9 @@ TK_INLINE void tk_attention_group(
   const int64_t first = span.first, last = span.last;
   if (a->state != NULL && first > last) return;
   const int64_t element_byte_count = type == TK_TYPE_F32 ? 4 : 2;
-  const int64_t row_byte_count = a->kv_heads * dim * element_byte_count;
-  const uint8_t *base = (const uint8_t *)a->cache + tk_load_i64(a->bases + row) + kv_head * dim * element_byte_count;
+  const int64_t head_byte_count = dim * element_byte_count;
+  const int64_t row_byte_count = a->kv_heads * head_byte_count;
+  const uint8_t *base = (const uint8_t *)a->cache + tk_load_i64(a->bases + row) + kv_head * head_byte_count;
 
   float *state = a->state == NULL ? NULL : a->state + 2 * (row * a->heads + head);
   float maximum[TK_ATTENTION_HEADS], sum[TK_ATTENTION_HEADS];
@@ -131,6 +132,11 @@ TK_INLINE void tk_attention_group(
       const uint8_t *chunk_row = base + chunk * a->chunk_stride + within * row_byte_count;
       keys[p] = chunk_row + a->key_plane_offset;
       values[p] = chunk_row + a->value_plane_offset;
+      // The weights of a pass have driven the cache out; heads lie apart, so that the processor does not guess what comes.
+      for (int64_t line = 0; line < head_byte_count; line += 64) {
+        __builtin_prefetch(keys[p] + line);
+        __builtin_prefetch(values[p] + line);
+      }
       if (++within == a->chunk_positions) {
         within = 0;
         chunk++;
@@ -356,8 +362,9 @@ TK_INLINE void tk_attention_rows(
   ptrdiff_t kv_head) {
   const ptrdiff_t dim = a->head_dim;
   const int64_t element_byte_count = type == TK_TYPE_F32 ? 4 : 2;
-  const int64_t row_byte_count = a->kv_heads * dim * element_byte_count;
-  const uint8_t *base = (const uint8_t *)a->cache + tk_load_i64(a->bases + row) + kv_head * dim * element_byte_count;
+  const int64_t head_byte_count = dim * element_byte_count;
+  const int64_t row_byte_count = a->kv_heads * head_byte_count;
+  const uint8_t *base = (const uint8_t *)a->cache + tk_load_i64(a->bases + row) + kv_head * head_byte_count;
   tk_attention_tile tile;
   tk_query all[tk_tile_queries];
   int query_count = 0;

@@ -108,8 +108,10 @@ import WasmRuntime
       if Int64(bitPattern: raw[a]) < minimum { throw misuse(plan, a, "must be at least \(minimum), found \(raw[a])") }
     case .even(let a):
       if raw[a] % 2 != 0 { throw misuse(plan, a, "must be even, found \(raw[a])") }
-    case .oneOf(let a, let values):
-      if !values.contains(Int64(bitPattern: raw[a])) { throw misuse(plan, a, "must be one of \(values), found \(raw[a])") }
+    case .oneOf(let a, let allowed):
+      if raw[a] > 63 || allowed >> raw[a] & 1 == 0 {
+        throw misuse(plan, a, "must be one of \((0..<64).filter { allowed >> $0 & 1 != 0 }), found \(raw[a])")
+      }
     case .type(let a, let allowed):
       if raw[a] > 63 || allowed >> raw[a] & 1 == 0 {
         throw misuse(plan, a, "\(raw[a])\(Self.typeName(raw[a])) is no element type this operation takes")
@@ -202,7 +204,7 @@ import WasmRuntime
     let (a, b) = (raw[output.parameter], raw[other.parameter])
     let (aCount, bCount) = (byteCounts[output.parameter], byteCounts[other.parameter])
     guard aCount > 0, bCount > 0, a < b + bCount, b < a + aCount else { return }
-    if a == b && output.mayEqual.contains(other.parameter) { return }
+    if a == b && output.mayEqual >> UInt32(other.parameter) & 1 != 0 { return }
     throw misuse(
       plan, output.parameter,
       "at \(hexadecimal(a)), \(aCount) bytes, overlaps \(name(plan, other.parameter)) at \(hexadecimal(b)), \(bCount) bytes")

@@ -11,6 +11,8 @@ struct OperationPlan: Sendable {
   /// The parameter that counts the entries of index operands; -1 without such operands.
   let indexedRows: Int
 
+  // Operands and rules are bits only: reading one in a call neither retains nor copies anything.
+
   struct Operand: Sendable {
     let parameter: Int
     let memory: TensorOperation.MemoryName
@@ -20,7 +22,8 @@ struct OperationPlan: Sendable {
     let typeParameter: Int
     /// Parameters whose product is the element count; -1 where the shape has fewer.
     let shape: (Int, Int, Int)
-    let mayEqual: [Int]
+    /// A bit for each parameter that may be the same place.
+    let mayEqual: UInt32
     let isIndex: Bool
     var isOutput: Bool { access != .read }
   }
@@ -31,7 +34,8 @@ struct OperationPlan: Sendable {
     case sumAtMost(Int, Int, Int)
     case atLeast(Int, Int64)
     case even(Int)
-    case oneOf(Int, [Int64])
+    /// A bit for each number.
+    case oneOf(Int, allowed: UInt64)
     case type(Int, allowed: UInt64)
     case idsBelow(ids: Int, count: Int, rows: Int)
     case cacheRows(Cache)
@@ -65,7 +69,7 @@ struct OperationPlan: Sendable {
       return Operand(
         parameter: index, memory: operand.memory, access: operand.access, elementByteCount: elementByteCount,
         typeParameter: typeParameter, shape: (shape[0], shape.count > 1 ? shape[1] : -1, shape.count > 2 ? shape[2] : -1),
-        mayEqual: operand.mayEqual.map { operation.index(of: $0) }, isIndex: operand.isIndex)
+        mayEqual: operand.mayEqual.reduce(0) { $0 | 1 << UInt32(operation.index(of: $1)) }, isIndex: operand.isIndex)
     }
     rules = operation.rules.map { Self.resolve($0, operation) }
     let names = Set(operation.parameters.map(\.name))
@@ -84,7 +88,7 @@ struct OperationPlan: Sendable {
     case .sumAtMost(let a, let b, let c): return .sumAtMost(index(a), index(b), index(c))
     case .atLeast(let a, let minimum): return .atLeast(index(a), minimum)
     case .even(let a): return .even(index(a))
-    case .oneOf(let a, let values): return .oneOf(index(a), values)
+    case .oneOf(let a, let values): return .oneOf(index(a), allowed: values.reduce(0) { $0 | 1 << UInt64($1) })
     case .type(let a, let numbers): return .type(index(a), allowed: numbers.reduce(0) { $0 | 1 << UInt64($1) })
     case .idsBelow(let ids, let count): return .idsBelow(ids: index(ids), count: index(count), rows: index("rows"))
     case .cacheRows(let cache):
