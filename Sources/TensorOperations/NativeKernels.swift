@@ -90,11 +90,9 @@ package enum NativeKernels {
     unsafe tk_matmul(out, x, prepared, weights, type, rows, columnsIn, columnsOut, first, count)
   }
 
-  /// Slices of `matmulSlice` should start at multiples of this many columns: whole tiles, and for few rows, where memory is
-  /// read as four streams, runs that are long enough to be streams. A ragged slice is right, but repeats or wastes lanes; slices below
-  /// 16 columns are slow.
+  /// Slices of `matmulSlice` should start at multiples of this many columns, which are whole tiles. A ragged slice is right, but repeats or
+  /// wastes lanes; slices below 16 columns are slow.
   package static func matmulSliceGranularity(type: UInt32, rows: Int) -> Int {
-    if rows <= 4 { return 64 }
     return Int(tk_level()) == TK_LEVEL_AVX2 ? 16 : 32
   }
 

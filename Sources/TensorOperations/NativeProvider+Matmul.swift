@@ -30,10 +30,18 @@ package struct ProductCut: Equatable, Sendable {
     let most = longest >= tile ? longest / tile * tile : longest
     // 2^31 rows of 2^20 inputs and 2^31 columns do not fit a number.
     let isShared = threadCount > 1 && Double(rows) * Double(inputs) * Double(columnsOut) >= Double(PieceLimits.sharedProductCount)
-    // Few rows are read from memory, as long streams: two pieces for each thread, of up to half a megabyte.
-    let streamed = rows <= 4 ? min(columnsOut / (threadCount * 2), PieceLimits.streamByteCount / max(1, rowByteCount)) : 0
-    let share = max(streamed, columnsOut / (threadCount * PieceLimits.piecesPerThread))
-    let wanted = isShared ? max(tile, ceiling(share, tile) * tile) : columnsOut
+    let wanted: Int
+    if !isShared {
+      wanted = columnsOut
+    } else if rows <= 4 {
+      // Few rows are read from memory, as long streams: two equal pieces for each thread, or one where they would be short.
+      let byteCount = columnsOut * rowByteCount
+      let perThread = max(
+        byteCount / threadCount >= 2 * PieceLimits.streamByteCountMin ? 2 : 1, ceiling(byteCount / threadCount, PieceLimits.streamByteCount))
+      wanted = ceiling(columnsOut, threadCount * perThread * tile) * tile
+    } else {
+      wanted = max(tile, ceiling(columnsOut / (threadCount * PieceLimits.piecesPerThread), tile) * tile)
+    }
     columnsPerPiece = max(1, min(most, wanted, columnsOut))
     let rest = columnsOut % columnsPerPiece
     let isRestJoined = rest > 0 && rest < Self.tileMin && columnsPerPiece >= Self.tileMin && columnsOut > columnsPerPiece

@@ -9,6 +9,8 @@ package enum PieceLimits {
   package static let weightByteCount = 1 << 23
   /// Bytes of weights that are worth a piece: some 30 µs.
   package static let streamByteCount = 1 << 19
+  /// Fewer are not worth a piece of their own.
+  package static let streamByteCountMin = 48 << 10
   /// Multiply-adds of a product at the level without vector instructions of its own.
   package static let plainProductCount = 1 << 21
   /// Multiply-adds of attention, keys and values together: 17 a nanosecond (measured: 22 to 28).
