@@ -107,7 +107,7 @@ public final class Host: Sendable {
     if let name = bundle?.manifest.program {
       guard let program = ModelProgram(rawValue: name), program != .kernels else {
         throw BinderyError(
-          .malformedInput, "the bundle '\(bundle?.path ?? path)' asks for the program '\(name)', which this build does not have")
+          .malformedInput, "the bundle '\(bundle?.path ?? path)' asks for the program '\(name.prefix(100))', which this build does not have")
       }
       return program
     }
@@ -118,7 +118,7 @@ public final class Host: Sendable {
     guard let program = ModelProgram.forArchitecture(architecture) else {
       throw BinderyError(
         .malformedInput,
-        "'\(path)' has the architecture '\(architecture)', for which there is no model program (there are: "
+        "'\(path)' has the architecture '\(architecture.prefix(100))', for which there is no model program (there are: "
           + "\(ModelProgram.architectures.joined(separator: ", "))): give one with --program")
     }
     return program

@@ -34,7 +34,13 @@ extension SessionState {
   }
 
   private func tokens(contextCount: Int, rowCount: Int) throws(BinderyError) -> [Int32] {
-    let tokens = (0..<contextCount + rowCount).map { Int32($0 * 7919 % vocabularySize) }
+    let (count, overflow) = contextCount.addingReportingOverflow(rowCount)
+    guard !overflow, count <= contextLength else {
+      throw BinderyError(
+        .malformedInput,
+        "the measurement takes \(contextCount) and \(rowCount) positions, but the model's context holds \(contextLength): ask for less")
+    }
+    let tokens = (0..<count).map { Int32($0 * 7919 % vocabularySize) }
     try check(tokens)
     return tokens
   }
@@ -43,7 +49,7 @@ extension SessionState {
   mutating func measurePasses(
     rowCount: Int, contextCount: Int, passCount: Int, use: SessionUse
   ) throws(BinderyError) -> Double {
-    let tokens = try tokens(contextCount: contextCount, rowCount: rowCount * passCount)
+    let tokens = try tokens(contextCount: contextCount, rowCount: rowCount.multipliedReportingOverflow(by: passCount).overflow ? .max : rowCount * passCount)
     return try perform(use) { (state, program) throws(BinderyError) in
       _ = try state.prepare(program, for: [])
       if contextCount > 0 { _ = try state.prefill(program, tokens[..<contextCount], from: 0, use: use) }

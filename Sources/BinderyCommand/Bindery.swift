@@ -29,13 +29,15 @@ enum Main {
       } catch {
         // Help, version and wrong usage: the parser knows the text and the status.
         let status = BinderyCommand.exitCode(for: error).rawValue
+        if status == 1, !(error is ExitCode) { throw CommandFailure("\(error)") }
         let text = BinderyCommand.fullMessage(for: error)
         guard !text.isEmpty else { return status }
         if status == 0 { try standardOutput(text + "\n") } else { standardError(text + "\n") }
         return status
       }
     } catch let failure as CommandFailure {
-      if !failure.isQuiet { standardError("bindery: \(failure.sentence)\n") }
+      let sentence = "bindery: \(failure.sentence)\n"
+      if failure.isInterruption { lastWords(sentence) } else if !failure.isQuiet { standardError(sentence) }
       return failure.status
     } catch {
       preconditionFailure("everything else was made a failure above")
@@ -77,6 +79,8 @@ struct CommandFailure: Error {
   var status: Int32 = 1
   /// The status says it all: nobody wants to read the sentence.
   var isQuiet = false
+  /// Whether a signal or a time limit ended the work.
+  var isInterruption = false
 
   init(_ sentence: String, status: Int32 = 1) {
     self.sentence = sentence

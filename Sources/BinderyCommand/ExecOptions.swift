@@ -11,16 +11,17 @@ struct ExecOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A variable of the module's environment, as NAME=VALUE.", valueName: "variable"))
   var env: [String] = []
 
-  @Option(help: ArgumentHelp("Give up after this time, counted from the start of the command.", valueName: "seconds"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Give up after this time, counted from the start of the command.", valueName: "seconds"))
   var timeout: Double?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The most bytes that the module may take: memories, tables, translated code and buffers of the host together.",
       valueName: "bytes"))
   var memoryLimit: UInt64?
 
-  @Option(help: ArgumentHelp("The most instructions that the module may execute.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The most instructions that the module may execute.", valueName: "n"))
   var fuel: Int64?
 
   @Flag(help: "Let the module control the terminal (colours, the cursor): without it, control characters are shown, not obeyed.")
@@ -36,7 +37,7 @@ struct ExecOptions: ParsableArguments {
 
   func validate() throws {
     if let timeout, !(timeout > 0 && timeout < 1e9) {
-      throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
+      throw ValidationError("--timeout must be above 0 and below 1e9 seconds, found \(timeout)")
     }
     if let fuel, fuel < 0 { throw ValidationError("--fuel must be at least 0, found \(fuel)") }
     if let bad = env.first(where: { !$0.contains("=") }) { throw ValidationError("--env takes NAME=VALUE, found '\(bad)'") }
@@ -71,7 +72,11 @@ struct ExecOptions: ParsableArguments {
     }
     words = rest
     guard !own.isEmpty else { return }
-    let following = try ExecOptions.parse(own)
+    let following: ExecOptions
+    do { following = try ExecOptions.parse(own) } catch { throw ValidationError(ExecOptions.message(for: error)) }
+    guard own.count(where: { $0 == "--invoke" || $0.hasPrefix("--invoke=") }) < 2 else {
+      throw ValidationError("--invoke is given twice behind the module")
+    }
     if let name = following.invoke {
       if let invoke { throw ValidationError("--invoke is given twice: '\(invoke)' and '\(name)'") }
       invoke = name

@@ -32,8 +32,8 @@ struct FetchCommand: ParsableCommand {
     if json { return try printJSON(Output(path: bundle.path, byteCount: byteCount)) }
     try standardOutput(
       fetched == 0
-        ? "\(bundle.path): all files are there and verified (\(byteCount) bytes)\n"
-        : "\(bundle.path): fetched \(fetched) file\(fetched == 1 ? "" : "s"), verified (\(byteCount) bytes)\n")
+        ? "\(bundle.path.escapedForTerminal): all files are there and verified (\(byteCount) bytes)\n"
+        : "\(bundle.path.escapedForTerminal): fetched \(fetched) file\(fetched == 1 ? "" : "s"), verified (\(byteCount) bytes)\n")
   }
 
   private func accept(_ terms: ModelBundle.LicenseTerms, of bundle: ModelBundle) throws {

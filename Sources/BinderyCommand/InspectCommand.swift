@@ -22,12 +22,12 @@ struct InspectCommand: ParsableCommand {
     let path = try failing { () throws(BinderyError) in
       ModelBundle.isBundle(file) ? try ModelBundle(path: file).weightsPath() : file
     }
-    // What comes through a pipe cannot be mapped: it is a module, or nothing for this command.
-    guard path != "-", !InputFile.isStream(SystemString(path)) else { return try inspectModule(path) }
+    // What comes through a pipe cannot be mapped: it is a module, or nothing for this command. A bundle names files only.
+    guard path != file || path != "-" && !InputFile.isStream(SystemString(path)) else { return try inspectModule(path) }
     let mapped: MappedFile
     do { mapped = try MappedFile(path: path) } catch { throw CommandFailure(error.description) }
     let kind: [UInt8]
-    do { kind = try mapped.file.read(at: 0, byteCount: min(64, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
+    do { kind = try mapped.file.read(at: 0, byteCount: min(1 << 16, mapped.byteCount)) } catch { throw CommandFailure(error.description) }
     if kind.starts(with: [0, 0x61, 0x73, 0x6D]) || ModuleInput.looksLikeText(kind) { try inspectModule(path) } else { try inspectWeights(mapped, path) }
   }
 
@@ -221,16 +221,31 @@ indirect enum JSONValue: Encodable {
   }
 }
 
-/// Rows of text in columns.
+/// Rows of text in columns. A cell that is wider than most stands as it is, without blanks for it in all other rows.
 enum Table {
+  private static let widthMax = 60
+
   static func text(_ header: [String], _ rows: [[String]]) -> String {
-    let all = [header] + rows
-    let widths = header.indices.map { column in all.map { $0[column].escapedForTerminal.count }.max() ?? 0 }
-    return all.map { row in
-      let cells = row.map(\.escapedForTerminal).enumerated().map {
-        $0 == row.count - 1 ? $1 : $1.padding(toLength: widths[$0], withPad: " ", startingAt: 0)
+    let cells = ([header] + rows).map { row in
+      row.map { cell in
+        let text = cell.escapedForTerminal
+        return (text: text, width: text.count)
       }
-      return cells.joined(separator: "  ").replacing(/\s+$/, with: "") + "\n"
-    }.joined()
+    }
+    let widths = header.indices.map { column in cells.map { $0[column].width }.filter { $0 <= widthMax }.max() ?? 0 }
+    var result = ""
+    for row in cells {
+      // Blanks are written when something follows them.
+      var blankCount = 0
+      for (column, cell) in row.enumerated() {
+        if !cell.text.isEmpty {
+          result += String(repeating: " ", count: blankCount) + cell.text
+          blankCount = 0
+        }
+        blankCount += max(0, widths[column] - cell.width) + 2
+      }
+      result += "\n"
+    }
+    return result
   }
 }

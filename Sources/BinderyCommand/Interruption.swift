@@ -96,10 +96,13 @@ private final class Watch: Sendable {
   func end() { state.withLock { $0.isEnded = true } }
 
   func failure(_ event: Event) -> CommandFailure {
-    switch event {
-    case .signal(let number): CommandFailure("ended by \(number == SIGINT ? "Ctrl-C" : "SIGTERM")", status: event.status)
-    case .timeout: CommandFailure("ended by --timeout after \(timeoutSeconds ?? 0) seconds", status: event.status)
-    }
+    var failure =
+      switch event {
+      case .signal(let number): CommandFailure("ended by \(number == SIGINT ? "Ctrl-C" : "SIGTERM")", status: event.status)
+      case .timeout: CommandFailure("ended by --timeout after \(timeoutSeconds ?? 0) seconds", status: event.status)
+      }
+    failure.isInterruption = true
+    return failure
   }
 
   func happen(_ event: Event) {
@@ -129,7 +132,7 @@ private final class Watch: Sendable {
   /// Where it is: nothing is cleaned up, since whatever would do it does not answer.
   private func endProcess(_ event: Event) {
     guard state.withLock({ !$0.isEnded }) else { return }
-    standardError("bindery: \(failure(event).sentence)\n")
+    lastWords("bindery: \(failure(event).sentence)\n")
     _exit(event.status)
   }
 }

@@ -31,6 +31,8 @@ enum InvocationValue: Encodable {
     func integer<Signed: FixedWidthInteger, Unsigned: FixedWidthInteger>(_: Signed.Type, _: Unsigned.Type) -> Unsigned? {
       let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
       let isHexadecimal = digits.hasPrefix("0x")
+      // No second sign.
+      guard (isHexadecimal ? digits.dropFirst(2) : digits).first?.isHexDigit == true else { return nil }
       let number = (text.hasPrefix("-") ? "-" : "") + (isHexadecimal ? digits.dropFirst(2) : digits)
       let radix = isHexadecimal ? 16 : 10
       return Unsigned(number, radix: radix) ?? Signed(number, radix: radix).map { Unsigned(truncatingIfNeeded: $0) }

@@ -12,7 +12,7 @@ struct ModelOptions: ParsableArguments {
 
   @OptionGroup var loading: LoadingOptions
 
-  @Option(help: ArgumentHelp("Give up after this time, loading included, with what there is: status 124.", valueName: "seconds"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Give up after this time, loading included, with what there is: status 124.", valueName: "seconds"))
   var timeout: Double?
 
   func validate() throws {
@@ -20,7 +20,7 @@ struct ModelOptions: ParsableArguments {
       throw ValidationError("--threads must lie between 1 and 256, found \(threads)")
     }
     if let timeout, !(timeout > 0 && timeout < 1e9) {
-      throw ValidationError("--timeout must be above 0 seconds, found \(timeout)")
+      throw ValidationError("--timeout must be above 0 and below 1e9 seconds, found \(timeout)")
     }
   }
 
@@ -45,6 +45,7 @@ struct LoadingOptions: ParsableArguments {
   var program: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The most bytes that the model program may make this process spend, on all its memories, tables and buffers together; mapped "
         + "weights are not counted (default: half of the machine's memory).",

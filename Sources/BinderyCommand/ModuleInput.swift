@@ -46,9 +46,10 @@ struct ModuleInput {
   /// True if bytes begin as the text of a module does: with blanks, a parenthesis, a comment. To be asked of the first bytes of a file
   /// of any kind.
   static func looksLikeText(_ bytes: some Collection<UInt8>) -> Bool {
-    guard !bytes.prefix(8).contains(0) else { return false }
+    guard !bytes.isEmpty, !bytes.prefix(8).contains(0) else { return false }
     let rest = bytes.drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
-    return rest.starts(with: [UInt8(ascii: "(")]) || rest.starts(with: ";;".utf8)
+    // Blanks alone are the text of an empty module.
+    return rest.isEmpty || rest.starts(with: [UInt8(ascii: "(")]) || rest.starts(with: ";;".utf8)
   }
 
   /// Parses a binary.
@@ -58,9 +59,9 @@ struct ModuleInput {
     }
   }
 
-  /// What is missing here is not wrong there.
+  /// What is missing here, or too large, is not wrong there.
   private static func sentence(_ error: WasmParseError) -> String {
-    error.isUnsupported ? error.message : "malformed module: \(error.message)"
+    error.reason == .malformed ? "malformed module: \(error.message)" : error.message
   }
 
   /// The binary form, for an engine. A text is checked against the rules of the language, so that its errors have their lines.

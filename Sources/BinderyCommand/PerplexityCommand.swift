@@ -13,7 +13,7 @@ struct PerplexityCommand: ParsableCommand {
   @Argument(help: "A text file; - is standard input.")
   var file: String
 
-  @Option(help: "Use the first n tokens of the text, BOS included (default: as many as the context holds).")
+  @Option(parsing: .unconditional, help: "Use the first n tokens of the text, BOS included (default: as many as the context holds).")
   var maxTokens: Int?
 
   @Flag(help: "Print one JSON object instead of text.")
@@ -57,6 +57,7 @@ struct PerplexityCommand: ParsableCommand {
       throw interruption.failure ?? error
     }
     let mean = scores.reduce(0, +) / Double(scores.count)
+    guard !mean.isNaN else { throw CommandFailure("the text has no perplexity: the model program gave logits that are not numbers") }
     let output = Output(tokenCount: count, meanNll: mean, perplexity: exp(mean))
     if json { return try printJSON(output) }
     try standardOutput(

@@ -132,7 +132,9 @@ struct RunCommand: ParsableCommand {
     try output.check()
     result.timings.loadSeconds = loadSeconds
     if json {
-      try printJSON(RunOutput(result, session.memory))
+      try printJSON(RunOutput(result, session.memory), streaming: "top_logprobs") { write in
+        try RunOutput.writeCandidates(result.topLogProbabilities, write)
+      }
     } else {
       try standardOutput("\n")
       if !quiet { standardError(Self.summary(result, tokenCount: tokens.count)) }
@@ -207,13 +209,8 @@ struct Seed: ExpressibleByArgument {
   var defaultValueDescription: String { "\(number)" }
 }
 
-/// The result of `run` in JSON.
+/// The result of `run` in JSON, without the log-probabilities: there may be millions of them.
 struct RunOutput: Encodable {
-  struct Candidate: Encodable {
-    let id: Int32
-    let logit: Float
-    let logprob: Double
-  }
   struct Timings: Encodable {
     let loadSeconds, firstTokenSeconds, prefillTokensPerSecond, decodeTokensPerSecond: Double
   }
@@ -228,7 +225,6 @@ struct RunOutput: Encodable {
   let tokenIds: [Int32]
   let text: String
   let finishReason: FinishReason
-  let topLogprobs: [[Candidate]]
   let timings: Timings
   let memory: Memory
 
@@ -237,7 +233,6 @@ struct RunOutput: Encodable {
     tokenIds = result.tokens
     text = result.text
     finishReason = result.finishReason
-    topLogprobs = result.topLogProbabilities.map { $0.map { Candidate(id: $0.id, logit: $0.logit, logprob: $0.logprob) } }
     timings = Timings(
       loadSeconds: result.timings.loadSeconds, firstTokenSeconds: result.timings.firstTokenSeconds,
       prefillTokensPerSecond: result.timings.prefillTokensPerSecond, decodeTokensPerSecond: result.timings.decodeTokensPerSecond)
@@ -248,6 +243,24 @@ struct RunOutput: Encodable {
       cacheMappedBytes: memory.cacheMappedByteCount, rssAnonBytes: memory.residentAnonymousByteCount,
       rssFileBytes: memory.residentFileByteCount, pssBytes: memory.proportionalByteCount,
       sessionPeakBytes: session.peakByteCount, sessionLimitBytes: session.byteCountMax)
+  }
+}
+
+extension RunOutput {
+  /// Writes the list of each token's candidates, one by one.
+  static func writeCandidates(
+    _ lists: [[TokenLogProbability]], _ write: (String) throws -> Void
+  ) throws {
+    try write("[")
+    for (position, list) in lists.enumerated() {
+      try write(position == 0 ? "[" : ",[")
+      for (index, candidate) in list.enumerated() {
+        try write(
+          "\(index == 0 ? "" : ","){\"id\":\(candidate.id),\"logit\":\(jsonText(of: candidate.logit)),\"logprob\":\(jsonText(of: candidate.logprob))}")
+      }
+      try write("]")
+    }
+    try write("]")
   }
 }
 

@@ -19,6 +19,9 @@ func standardOutput(_ bytes: [UInt8]) throws(CommandFailure) {
 /// then, as other tools do, for want of a place to say why.
 func standardError(_ text: String) { terminalControl(text.escapedForTerminal(keepingLines: true)) }
 
+/// The same for a process that was stopped by a signal or a time limit, which ends even where nobody reads.
+func lastWords(_ text: String) { StandardStream.error.writeBriefly(Array(text.escapedForTerminal(keepingLines: true).utf8)) }
+
 /// Writes text to standard error that a terminal is to obey.
 func terminalControl(_ text: String) {
   do { try StandardStream.error.write(Array(text.utf8)) } catch { isStandardErrorBroken.store(true, ordering: .relaxed) }
@@ -61,14 +64,41 @@ final class StreamedOutput: Sendable {
 /// Prints one JSON object on standard output, keys in snake case.
 /// - Parameter keysAsTheyAre: for objects whose keys are data (the keys of metadata), where only our own are to be changed.
 func printJSON(_ value: some Encodable, keysAsTheyAre: Bool = false) throws {
+  try standardOutput(try jsonText(value, keysAsTheyAre: keysAsTheyAre) + "\n")
+}
+
+/// The same for an object with a member that is too long to be held as text: what `body` writes follows the others, under a key that comes
+/// behind theirs.
+func printJSON(_ value: some Encodable, streaming key: String, _ body: (_ write: (String) throws -> Void) throws -> Void) throws {
+  let text = try jsonText(value, keysAsTheyAre: false)
+  precondition(text.hasSuffix("}") && text.utf8.count > 2, "an object with members")
+  var buffer = text.dropLast() + ",\"\(key)\":"
+  func write(_ part: String) throws {
+    buffer += part
+    guard buffer.utf8.count >= 1 << 16 else { return }
+    try standardOutput(String(buffer))
+    buffer = ""
+  }
+  try body(write)
+  try standardOutput(buffer + "}\n")
+}
+
+/// A number as JSON has it, or a text where it has none.
+func jsonText(of number: some BinaryFloatingPoint & CustomStringConvertible) -> String {
+  number.isFinite ? number.description : "\"\(number.isNaN ? "nan" : number.description)\""
+}
+
+private func jsonText(_ value: some Encodable, keysAsTheyAre: Bool) throws -> String {
   let encoder = JSONEncoder()
+  // JSON has no such numbers: they are texts, as in the results of `exec`.
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
   encoder.keyEncodingStrategy = .custom { path in
     // The keys of dictionaries are data.
     let key = path[path.count - 1]
     return keysAsTheyAre && path.count == 2 && path[0].stringValue == "metadata" ? key : SnakeCaseKey(key.stringValue)
   }
-  try standardOutput(escapedJSON(try encoder.encode(value)) + "\n")
+  return escapedJSON(try encoder.encode(value))
 }
 
 /// JSON in which every character that a terminal or an editor may obey is written as a number. (The encoder does so for those

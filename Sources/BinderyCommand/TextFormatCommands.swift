@@ -1,4 +1,5 @@
 import ArgumentParser
+import BinaryReading
 import WebAssembly
 import WebAssemblyText
 
@@ -99,7 +100,7 @@ struct ValidateCommand: ParsableCommand {
         continue
       }
       results.append(.init(path: path, valid: true))
-      if !json { try standardOutput("\(input.name): valid\n") }
+      if !json { try standardOutput("\(input.name.escapedForTerminal): valid\n") }
     }
     if json { try printJSON(Output(files: results)) }
     if results.contains(where: { !$0.valid }) { throw ExitCode(1) }

@@ -51,7 +51,7 @@ struct WastCommand: ParsableCommand {
       if !json {
         for failure in result.failures {
           let place = failure.column > 0 ? "\(failure.line):\(failure.column)" : "\(failure.line)"
-          try standardOutput("\(path):\(place): \(failure.message.escapedForTerminal)\n")
+          try standardOutput("\(path.escapedForTerminal):\(place): \(failure.message.escapedForTerminal)\n")
         }
       }
       results.append(result)

@@ -52,6 +52,20 @@ public enum StandardStream: CInt, CaseIterable, Sendable {
     let failure = writeAll(bytes, to: descriptor)
     guard failure == 0 else { throw SystemFileError(.write, "to \(name)", errno: failure) }
   }
+
+  /// Writes as many of the bytes as the stream takes within a short time: for the last words of a process that must end, whether or not anybody
+  /// reads them. A pipe that has room for one part takes it without waiting.
+  public func writeBriefly(_ bytes: [UInt8], milliseconds: CInt = 200) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      // SAFETY: one record, which lives for the call.
+      guard unsafe poll(&request, 1, milliseconds) == 1, request.revents & Int16(POLLOUT) != 0 else { return }
+      // As much as a pipe takes in one piece where it takes anything (PIPE_BUF).
+      guard writeAll(Array(rest.prefix(4096)), to: descriptor) == 0 else { return }
+      rest = rest.dropFirst(4096)
+    }
+  }
 }
 
 /// - Returns: 0, or the errno that ended the writing.

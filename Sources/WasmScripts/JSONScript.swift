@@ -19,9 +19,13 @@ public enum JSONScript {
   public static func read(contentsOf url: URL) throws -> Script {
     let folder = url.deletingLastPathComponent()
     var files: [String: [UInt8]] = [:]
-    return try parse(try Data(contentsOf: url)) { name in
+    guard let json = try? Data(contentsOf: url) else { throw JSONScriptError(message: "the script cannot be read", line: 0) }
+    return try parse(json) { name in
       if let bytes = files[name] { return bytes }
-      let bytes = [UInt8](try Data(contentsOf: folder.appending(path: name)))
+      guard let data = try? Data(contentsOf: folder.appending(path: name)) else {
+        throw JSONScriptError(message: "the module file `\(name)` beside the script cannot be read", line: 0)
+      }
+      let bytes = [UInt8](data)
       files[name] = bytes
       return bytes
     }
@@ -29,8 +33,12 @@ public enum JSONScript {
 
   /// - Parameter file: the bytes of a module file by the name that the script gives it.
   public static func parse(_ json: Data, file: (String) throws -> [UInt8]) throws -> Script {
-    guard let root = try JSONSerialization.jsonObject(with: json) as? [String: Any], let commands = root["commands"] as? [Any]
-    else { throw JSONScriptError(message: "expected an object with a list `commands`", line: 0) }
+    guard let value = try? JSONSerialization.jsonObject(with: json, options: .fragmentsAllowed) else {
+      throw JSONScriptError(message: "the script is not JSON", line: 0)
+    }
+    guard let root = value as? [String: Any], let commands = root["commands"] as? [Any] else {
+      throw JSONScriptError(message: "expected an object with a list `commands`", line: 0)
+    }
     return Script(commands: try commands.map { try command($0, file: file) })
   }
 }
@@ -69,7 +77,10 @@ extension JSONScript {
 
   private static func module(_ reader: ObjectReader, file: (String) throws -> [UInt8]) throws -> ScriptModule {
     let name = try reader.string("filename")
-    var bytes = try file(name)
+    var bytes: [UInt8]
+    do { bytes = try file(name) } catch let error as JSONScriptError {
+      throw JSONScriptError(message: error.message, line: reader.line)
+    }
     if let offset = reader.object["offset"] as? Int, let size = reader.object["size"] as? Int {
       guard offset >= 0, size >= 0, offset <= bytes.count, size <= bytes.count - offset else {
         throw JSONScriptError(message: "bytes \(offset) to \(offset + size) are not in `\(name)`", line: reader.line)
