@@ -167,7 +167,7 @@ let package = Package(
     .testTarget(name: "CommandTests", dependencies: ["_TestSupport", "BinderyCommand", "SystemFiles"], swiftSettings: strict),
     .testTarget(
       name: "RepositoryTests", dependencies: ["InstructionDescription", "BinderyCommand", "CAllocationCounter", "_TestSupport"],
-      swiftSettings: strict),
+      exclude: ["Data"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17
