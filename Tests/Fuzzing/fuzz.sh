@@ -37,6 +37,9 @@ for target in "${targets[@]}"; do
   mkdir -p "$corpus" "$finds"
   $FUZZER seeds "$target" "$seeds"
   folders=("$corpus" "$seeds")
+  # libFuzzer takes no empty dictionary.
+  dictionary=()
+  [ -s "$seeds.dict" ] && dictionary=("-dict=$seeds.dict")
   [ -d "Tests/Regressions/$target" ] && folders+=("Tests/Regressions/$target")
   end=$((SECONDS + share))
   executions=0
@@ -48,7 +51,7 @@ for target in "${targets[@]}"; do
     run=0
     BINDERY_FUZZ_TARGET=$target ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_abort=1:${ASAN_OPTIONS:-} \
       SWIFT_BACKTRACE=enable=no $FUZZER -max_total_time=$((end - SECONDS)) -max_len=$($FUZZER length "$target") -timeout=15 -rss_limit_mb=3000 \
-      -dict="$seeds.dict" -print_final_stats=1 -artifact_prefix="$finds/" -reload=0 "${folders[@]}" >>"$log" 2>&1 || run=$?
+      "${dictionary[@]}" -print_final_stats=1 -artifact_prefix="$finds/" -reload=0 "${folders[@]}" >>"$log" 2>&1 || run=$?
     count=$(grep -ao 'stat::number_of_executed_units: *[0-9]*' "$log" | tail -1 | grep -o '[0-9]*$' || echo 0)
     executions=$((executions + count))
     [ "$run" = 0 ] && break
