@@ -13,12 +13,13 @@ PROMPT ?= What is the capital of France, and what is it known for?
 # SwiftPM keeps frame pointers on Linux by default; every handler of the interpreter would then save one (10 to 20 %).
 FLAGS = -c release --omit-frame-pointers
 
-.PHONY: help setup build fetch run test tenants fuzz fuzz-differential bench bench-peers clean generate guests
+.PHONY: help setup build fetch run test tenants tenants-sanitized fuzz fuzz-differential bench bench-peers clean generate guests
 
 help:
 	@echo "make run       answer a prompt with SmolLM2 (PROMPT='...' for your own)"
 	@echo "make test      run every test"
 	@echo "make tenants   six hostile tenants beside two honest ones, for MINUTES=5"
+	@echo "make tenants-sanitized   the same under AddressSanitizer and ThreadSanitizer"
 	@echo "make fuzz      fuzz every target (MINUTES=n in total, TARGET=name for one); see Tests/Fuzzing/README.md"
 	@echo "make fuzz-differential   compare generated modules with Wasmtime (MINUTES=n or COUNT=n)"
 	@echo "make bench     every benchmark, as a report with charts in .build/bench (make bench-peers first, to compare)"
@@ -64,6 +65,10 @@ MINUTES ?= 5
 
 tenants: fetch
 	TENANT_SECONDS=$$(( $(or $(MINUTES),10) * 60 )) swift test $(FLAGS) --filter TenantTests
+
+tenants-sanitized: fetch
+	Tests/Sanitizers/tenants.sh address $(MINUTES)
+	Tests/Sanitizers/tenants.sh thread $(MINUTES)
 
 fuzz: setup
 	Tests/Fuzzing/fuzz.sh $(MINUTES) $(TARGET)
