@@ -9,9 +9,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// Dispatch cores and kernels are compiled with optimisation in every configuration: an unoptimised interpreter is too slow
-/// to run the official suite with.
-let optimized: [CSetting] = [.define("NDEBUG", .when(configuration: .release))]
+/// Assertions of the C targets are checked in debug builds. (A package that others depend on may not ask for optimisation of its own there, so
+/// a debug build interprets slowly: tests run in release builds.)
+let withAssertionsInDebug: [CSetting] = [.define("NDEBUG", .when(configuration: .release))]
 
 let package = Package(
   name: "bindery",
@@ -32,10 +32,10 @@ let package = Package(
   ],
   targets: [
     // Layer 0
-    .target(name: "CPlatform", cSettings: optimized),
-    .target(name: "COpenBLAS", cSettings: optimized, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
-    .target(name: "CInterpreter", cSettings: optimized),
-    .target(name: "CTensorKernels", cSettings: optimized),
+    .target(name: "CPlatform", cSettings: withAssertionsInDebug),
+    .target(name: "COpenBLAS", cSettings: withAssertionsInDebug, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+    .target(name: "CInterpreter", cSettings: withAssertionsInDebug),
+    .target(name: "CTensorKernels", cSettings: withAssertionsInDebug),
     .target(name: "CModelPrograms"),
     // The built module is embedded, not copied.
     .target(name: "CEngineKernels", exclude: ["Makefile", "engine_kernels.wasm", "MANIFEST"]),
@@ -109,7 +109,7 @@ let package = Package(
 
     // Tests
     // Takes the allocator's place in the test executable, to count: nothing else may depend on it.
-    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: optimized),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: withAssertionsInDebug),
     .target(
       name: "_TestSupport", dependencies: ["CAllocationCounter", "VirtualMemory"], path: "Tests/_TestSupport", swiftSettings: strict),
     // What fuzzers call, as a library: `make test` replays it, `make fuzz` drives it with libFuzzer.

@@ -33,8 +33,9 @@ final class TenantHarness: Sendable {
   let modelPath = Repository.path("models/tiny-stories-1m").path
   let folder: TemporaryFolder
   let prompts = ["Once upon a time", "The little dog", "Lily and Tom went to the park and"]
-  /// By host and prompt.
-  let texts: [[String]]
+  /// By host and prompt: the text of a new conversation, and that of one which begins with the same prompt and computes its last token only.
+  /// (A pass of one row rounds otherwise than one of several.)
+  let texts: [[Set<String>]]
   let report = Mutex(Report())
   private let isOver = Atomic<Bool>(false)
 
@@ -47,13 +48,16 @@ final class TenantHarness: Sendable {
       options.sessionMemoryByteCountMax = 256 << 20
       return try Bindery.Host(options: options)
     }
-    var texts: [[String]] = []
+    var texts: [[Set<String>]] = []
     for (index, host) in hosts.enumerated() {
       let model = try host.openModel(at: modelPath)
       let session = try model.makeSession()
       var tokenCount = 0
-      var line: [String] = []
-      for prompt in prompts { line.append(try Self.text(session, model, prompt).text) }
+      var line: [Set<String>] = []
+      for prompt in prompts {
+        let conversation = try model.makeSession()
+        line.append([try Self.text(conversation, model, prompt).text, try Self.text(conversation, model, prompt).text])
+      }
       let start = ContinuousClock.now
       for _ in 0..<2 {
         for prompt in prompts { tokenCount += try Self.text(session, model, prompt).tokens.count }
@@ -117,7 +121,7 @@ final class TenantHarness: Sendable {
       report.withLock { report in
         if !isOver.load(ordering: .relaxed) { report.honestTokenCounts[host] += result.tokens.count }
         report.runs["honest", default: 0] += 1
-        if result.text != texts[host][index] { report.wrongTexts.append("honest \(host): \(result.text)") }
+        if !texts[host][index].contains(result.text) { report.wrongTexts.append("honest \(host): \(result.text)") }
       }
     }
   }
@@ -144,7 +148,7 @@ final class TenantHarness: Sendable {
       if result.finishReason == .cancelled { result = try Self.text(session, model, prompts[index]) }
       report.withLock { report in
         report.runs["cancelled", default: 0] += 5
-        if result.text != texts[host][index] { report.wrongTexts.append("after cancellations: \(result.text)") }
+        if !texts[host][index].contains(result.text) { report.wrongTexts.append("after cancellations: \(result.text)") }
       }
     }
   }
