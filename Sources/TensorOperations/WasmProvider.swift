@@ -72,6 +72,7 @@ import WasmRuntime
   private let passes: TensorPasses
   private let failure = FirstFailure()
   private let stop: StopSignal
+  private let scratch: Memory
   /// What the lanes may spend, and have spent, on the operation in progress; nil where fuel is not counted.
   private var fuelMax: Int64?
   private let fuelSpent = Atomic<Int64>(0)
@@ -86,6 +87,7 @@ import WasmRuntime
     self.workers = workers
     self.passes = passes
     stop = store.stopSignal
+    scratch = memories.scratch
     var lanes: [Lane] = []
     for _ in 0..<workers.threadCount {
       let lane = Store(following: store)
@@ -129,18 +131,19 @@ import WasmRuntime
     switch operation {
     case .matmul:
       job.count = Self.count(arguments.i32(6))
+      guard fits(arguments.i64(0), Self.count(arguments.i32(4)), job.count, 1) else {
+        lanes[0].setSlice(0, job.count)
+        return try refuse()
+      }
       // Multiples of 8 columns suit every kernel; four pieces per thread keep the pieces' fixed costs small.
       job.countPerPiece = max(8, (job.count / (workers.threadCount * 4) + 7) / 8 * 8)
       try run(max(1, (job.count + job.countPerPiece - 1) / job.countPerPiece))
     case .attention:
       let (heads, keyValueHeads) = (Self.count(arguments.i32(9)), Self.count(arguments.i32(10)))
       job.count = Self.count(arguments.i32(8))
-      guard keyValueHeads > 0, heads % keyValueHeads == 0 else {
-        // Let the kernel say what is wrong.
+      guard keyValueHeads > 0, heads % keyValueHeads == 0, fits(arguments.i64(0), job.count, heads, Self.count(arguments.i32(11))) else {
         lanes[0].setSlice(0, job.count, firstHead: 0, headCount: heads)
-        _ = call(lanes[0], piece: 0)
-        if let error = failure.take() { throw error }
-        return
+        return try refuse()
       }
       job.countPerPiece = 8
       job.groupCount = keyValueHeads
@@ -148,6 +151,23 @@ import WasmRuntime
       // No rows, or fewer: the kernel has a look at the arguments still.
       try run(max(1, (job.count + job.countPerPiece - 1) / job.countPerPiece * keyValueHeads))
     }
+  }
+
+  /// Whether an output of so many floats lies in the scratch memory. Where it does not, only a kernel that begins at its beginning fails before
+  /// it has written anything: those of later pieces may find their parts, past 2^64, in the memory again.
+  private func fits(_ address: UInt64, _ rows: Int, _ columns: Int, _ depth: Int) -> Bool {
+    // Counts have 31 bits.
+    let (elements, overflow) = (rows * columns).multipliedReportingOverflow(by: depth)
+    let (byteCount, byteOverflow) = elements.multipliedReportingOverflow(by: 4)
+    guard !overflow, !byteOverflow else { return false }
+    let (end, endOverflow) = address.addingReportingOverflow(UInt64(byteCount))
+    return !endOverflow && end <= scratch.byteCount
+  }
+
+  /// Lets the kernel say what is wrong, on one lane.
+  private func refuse() throws(WasmError) {
+    _ = call(lanes[0], piece: 0)
+    if let error = failure.take() { throw error }
   }
 
   private func run(_ pieceCount: Int) throws(WasmError) {

@@ -8,7 +8,16 @@ import _TestSupport
 struct OperationTrialTests {
   @Test("nothing but the outputs changes, natively and as wasm, on 1, 2, 4 and 8 threads", arguments: [1, 2, 4, 8], [true, false])
   func random(threadCount: Int, isNative: Bool) throws {
-    let seed = UInt64.random(in: 0...UInt64.max)
+    try run(seed: UInt64.random(in: 0...UInt64.max), threadCount: threadCount, isNative: isNative)
+  }
+
+  @Test("an output that wraps past 2^64 is refused by lanes as by one kernel", arguments: [1, 4])
+  func wrappingOutput(threadCount: Int) throws {
+    // Call 122 of it: out = 2^64 - 1, nine rows.
+    try run(seed: 4_702_213_464_682_422_562, threadCount: threadCount, isNative: false)
+  }
+
+  private func run(seed: UInt64, threadCount: Int, isNative: Bool) throws {
     var generator = SeededGenerator(seed: seed)
     let engine = Engine()
     let bytes = try #require(ModelProgram.kernels.bytes)
